@@ -1,0 +1,34 @@
+#pragma once
+
+#include <grpcpp/impl/codegen/service_type.h>
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/status.h"
+
+namespace appendfs {
+
+// A gRPC server on one address. Health checking and reflection are served too.
+class RpcServer {
+ public:
+  // `listen` is host:port; port 0 takes a free one. The services outlive the
+  // server. Error: INPUT_OUTPUT names the address ("already in use?").
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(
+      const std::string& listen, const std::vector<grpc::Service*>& services);
+  ~RpcServer();  // as Shutdown with no patience
+
+  int port() const { return port_; }
+  // Ends new calls at once and running ones after `patience`.
+  void Shutdown(Duration patience);
+
+ private:
+  RpcServer() = default;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+}  // namespace appendfs
