@@ -24,9 +24,9 @@ class SystemClock final : public Clock {
     return std::chrono::steady_clock::now().time_since_epoch();
   }
   uint64_t WallNanos() const override {
-    return static_cast<uint64_t>(std::chrono::duration_cast<Duration>(
-                                     std::chrono::system_clock::now().time_since_epoch())
-                                     .count());
+    return static_cast<uint64_t>(
+        std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch())
+            .count());
   }
 };
 

@@ -1,9 +1,9 @@
 #include "common/crc32c.h"
 
+#include <isa-l/crc.h>
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <isa-l/crc.h>
 
 namespace appendfs {
 namespace {

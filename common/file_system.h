@@ -15,9 +15,9 @@ namespace appendfs {
 // durable before Sync returned OK, and after a Sync that failed nothing about
 // the file is known any more (never sync again and believe the answer).
 // Positional calls may come from several threads at once.
-class File {
+class LocalFile {
  public:
-  virtual ~File() = default;
+  virtual ~LocalFile() = default;
 
   // Writes all of the parts, one after the other, from `offset` on.
   virtual absl::Status Write(uint64_t offset, std::span<const std::string_view> parts) = 0;
@@ -32,6 +32,10 @@ class File {
   virtual absl::Status Truncate(uint64_t length) = 0;
 };
 
+// The name within servers. (The client library's File is another class, and
+// no program part sees both.)
+using File = LocalFile;
+
 // The file system below the servers. A name made, moved or removed is durable
 // only after SyncDirectory of its directory. Paths are absolute or relative to
 // the process; errors name the path.
@@ -40,9 +44,9 @@ class FileSystem {
   virtual ~FileSystem() = default;
 
   enum class OpenMode {
-    kRead,        // must exist
-    kReadWrite,   // must exist
-    kCreate,      // must not exist
+    kRead,       // must exist
+    kReadWrite,  // must exist
+    kCreate,     // must not exist
     kCreateOrOpen,
   };
   virtual absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) = 0;

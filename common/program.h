@@ -1,7 +1,6 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <string>
 
 namespace appendfs {
@@ -14,9 +13,14 @@ namespace appendfs {
 //   if (int code = program.Parse(argc, argv); code >= 0) return code;
 //   ...
 //   program.WaitForStop();   // SIGTERM or SIGINT
+//
+// A tool, unlike a server, dies of signals as programs do and logs only
+// warnings and worse unless it is asked for more.
+enum class ProgramKind { kServer, kTool };
+
 class Program {
  public:
-  Program(std::string name, std::string description);
+  Program(std::string name, std::string description, ProgramKind kind = ProgramKind::kServer);
   Program(const Program&) = delete;
 
   CLI::App& app() { return app_; }
@@ -24,25 +28,31 @@ class Program {
   // config file key <name>: "--data-dir" is APPENDFS_DATA_DIR and data-dir.
   template <class T>
   CLI::Option* Add(const std::string& flag, T& value, const std::string& help) {
-    return app_.add_option(flag, value, help)->envname(EnvironmentName(flag))->capture_default_str();
+    return app_.add_option(flag, value, help)
+        ->envname(EnvironmentName(flag))
+        ->capture_default_str();
   }
   CLI::Option* AddFlag(const std::string& flag, bool& value, const std::string& help) {
     return app_.add_flag(flag, value, help)->envname(EnvironmentName(flag));
   }
   static std::string EnvironmentName(const std::string& flag);
 
-  // Parses, sets up logging and blocks SIGTERM, SIGINT and SIGHUP in this
-  // thread (call it before any thread is started). -1: go on; else the exit
-  // code to end with, the message is already out.
+  // Parses, sets up logging and, for a server, blocks SIGTERM, SIGINT and
+  // SIGHUP in this thread (call it before any thread is started). -1: go on;
+  // else the exit code to end with, the message is already out. A flag wins
+  // over the environment, the environment over the config file.
   int Parse(int argc, char** argv);
 
   // Waits for SIGTERM or SIGINT; returns its number.
   int WaitForStop();
 
  private:
+  void StartLogging();
+
   const std::string name_;
+  const ProgramKind kind_;
   CLI::App app_;
-  std::string config_file_, log_dir_, log_level_ = "info";
+  std::string log_dir_, log_level_;
 };
 
 // Prints "program: message" to stderr and logs it.

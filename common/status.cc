@@ -1,11 +1,11 @@
 #include "common/status.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
-#include <optional>
 
 #include "absl/strings/cord.h"
-#include "absl/strings/str_cat.h"
+#include "common/str_cat.h"
 
 namespace appendfs {
 namespace {
@@ -89,6 +89,7 @@ Reason ReasonOfErrno(int error_number) {
     case ENOSPC:
     case EDQUOT: return v1::NO_SPACE;
     case EIO: return v1::INPUT_OUTPUT;
+    case EPERM: return v1::NOT_PERMITTED;
     case ETIMEDOUT: return v1::TIMED_OUT;
     default: break;
   }
@@ -100,14 +101,14 @@ Reason ReasonOfErrno(int error_number) {
 }  // namespace
 
 absl::Status MakeError(Reason reason, std::string_view message) {
-  absl::Status status(ToCode(reason), message);
-  status.SetPayload(kPayloadUrl, absl::Cord(absl::StrCat(static_cast<int>(reason))));
+  absl::Status status(ToCode(reason), ToAbsl(message));
+  status.SetPayload(ToAbsl(kPayloadUrl), absl::Cord(StrCat(static_cast<int>(reason))));
   return status;
 }
 
 Reason ReasonOf(const absl::Status& status) {
   if (status.ok()) return v1::REASON_UNSPECIFIED;
-  if (std::optional<absl::Cord> payload = status.GetPayload(kPayloadUrl)) {
+  if (auto payload = status.GetPayload(ToAbsl(kPayloadUrl))) {
     int value = std::atoi(std::string(*payload).c_str());
     if (v1::Reason_IsValid(value)) return static_cast<Reason>(value);
   }
@@ -145,7 +146,7 @@ absl::Status FromProto(const v1::Error& error) {
 
 absl::Status ErrnoError(std::string_view call, std::string_view thing, int error_number) {
   return MakeError(ReasonOfErrno(error_number),
-                   absl::StrCat(call, " ", thing, ": ", std::strerror(error_number)));
+                   StrCat(call, " ", thing, ": ", std::strerror(error_number)));
 }
 
 }  // namespace appendfs

@@ -34,7 +34,7 @@ std::string_view ReasonName(Reason reason);
 bool IsTransient(const absl::Status& status);
 
 // Errors inside streams and batched answers.
-v1::Error ToProto(const absl::Status& status);         // `status` must not be OK
+v1::Error ToProto(const absl::Status& status);  // `status` must not be OK
 absl::Status FromProto(const v1::Error& error);
 
 // A failed system call: "open /x: No such file or directory", with the reason
@@ -44,15 +44,15 @@ absl::Status ErrnoError(std::string_view call, std::string_view thing, int error
 }  // namespace appendfs
 
 // Returns early from a function that returns absl::Status or StatusOr.
-#define APPENDFS_RETURN_IF_ERROR(expression)             \
-  do {                                                   \
+#define APPENDFS_RETURN_IF_ERROR(expression)                                \
+  do {                                                                      \
     if (absl::Status status_ = (expression); !status_.ok()) return status_; \
   } while (false)
 
 #define APPENDFS_CONCAT_(a, b) a##b
 #define APPENDFS_CONCAT(a, b) APPENDFS_CONCAT_(a, b)
-#define APPENDFS_ASSIGN_OR_RETURN(declaration, expression)                     \
-  auto APPENDFS_CONCAT(status_or_, __LINE__) = (expression);                   \
-  if (!APPENDFS_CONCAT(status_or_, __LINE__).ok())                             \
-    return std::move(APPENDFS_CONCAT(status_or_, __LINE__)).status();          \
+#define APPENDFS_ASSIGN_OR_RETURN(declaration, expression)            \
+  auto APPENDFS_CONCAT(status_or_, __LINE__) = (expression);          \
+  if (!APPENDFS_CONCAT(status_or_, __LINE__).ok())                    \
+    return std::move(APPENDFS_CONCAT(status_or_, __LINE__)).status(); \
   declaration = *std::move(APPENDFS_CONCAT(status_or_, __LINE__))
