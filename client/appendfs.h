@@ -87,6 +87,10 @@ struct FileSystemStatus {
   uint64_t files = 0;
 };
 
+// The local file below a server is called File too (common/file_system.h);
+// this namespace keeps the two apart for the linker. Say appendfs::File.
+inline namespace sdk {
+
 // A file of this client. There is one object per inode and client, whoever
 // opens it, so that one client's appends to a file have one order.
 class File {
@@ -130,6 +134,8 @@ class File {
   virtual absl::StatusOr<FileStatus> Stat() = 0;
 };
 
+}  // namespace sdk
+
 struct OpenOptions {
   bool create = false;
   bool exclusive = false;  // with create: must not exist
@@ -148,7 +154,8 @@ class Client {
   virtual std::string cluster_uuid() const = 0;
   virtual const ClientOptions& options() const = 0;
 
-  // --- by path (absolute; symlinks are followed but for the last component) -
+  // --- by path (absolute; at most 40 symlinks are followed) ------------------
+  // Resolve does not follow a symlink that is the last component; Open does.
   virtual absl::StatusOr<FileStatus> Resolve(std::string_view path) = 0;
   virtual absl::StatusOr<std::shared_ptr<File>> Open(std::string_view path,
                                                      const OpenOptions& options) = 0;
