@@ -21,6 +21,21 @@ class MetaStateMachine {
                                                KeyValueTransaction& tables) = 0;
 };
 
+// Sees every operation on the log's thread, at the point where its place in
+// the order is decided: what is true of the open files just then is written
+// into the operation, and nothing that comes later can change it.
+class MetaLogGate {
+ public:
+  virtual ~MetaLogGate() = default;
+  // Before `op` is applied to `tables`: fills in what only this moment can
+  // tell (MetaOp.open_inodes). An error means the tables could not be read.
+  virtual absl::Status Prepare(v1::MetaOp& op, const KeyValueReader& tables) = 0;
+  // After it was applied or refused; not durable yet.
+  virtual void Applied(const v1::MetaOp& op, const v1::MetaResult& result) = 0;
+  // Everything applied so far is durable and shows in snapshots.
+  virtual void Committed() = 0;
+};
+
 // The only way to change the master's durable state. Operations are applied
 // one after the other, in index order, and grouped: whatever was proposed
 // while a sync ran shares the next one. A replicated log can stand here.
@@ -37,6 +52,10 @@ class MetaLog {
   // The state after every operation that was answered; newer ones may show.
   // From any thread.
   virtual std::unique_ptr<KeyValueReader> Snapshot() const = 0;
+  // Answers what is queued and returns when no `done` runs any more. What is
+  // proposed later is dropped unanswered. Called before those go away whom
+  // the callbacks refer to; snapshots go on.
+  virtual void Stop() {}
 };
 
 }  // namespace appendfs
