@@ -1,13 +1,8 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
-#include "common/clock.h"
-#include "master/chunks/chunk_manager.h"
-#include "master/meta_log.h"
-#include "master/sessions/open_files.h"
-#include "master/sessions/sessions.h"
+#include "master/rpc/parts.h"
 
 namespace grpc {
 class Service;
@@ -15,24 +10,9 @@ class Service;
 
 namespace appendfs {
 
-// What the services of this directory stand on; everything outlives them.
-struct MasterParts {
-  MetaLog& log;
-  OpenFiles& open_files;
-  Sessions& sessions;
-  ChunkManager& chunks;
-  const Clock& clock;
-  std::string cluster_uuid;
-  uint64_t incarnation = 0;
-  uint64_t chunk_bytes = kDefaultChunkBytes;
-};
-
 // The service `Master`: namespace and sessions, as a client sees them. Reads
 // are answered on gRPC's thread from a snapshot, changes on the log's thread
 // when they are durable.
 std::unique_ptr<grpc::Service> MakeMasterService(const MasterParts& parts);
-
-// The service `Admin`.
-std::unique_ptr<grpc::Service> MakeAdminService(const MasterParts& parts);
 
 }  // namespace appendfs

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+
+#include "common/clock.h"
+#include "master/chunks/chunk_manager.h"
+#include "master/meta_log.h"
+#include "master/sessions/open_files.h"
+#include "master/sessions/sessions.h"
+
+namespace appendfs {
+
+// What the services of this directory stand on; everything outlives them.
+struct MasterParts {
+  MetaLog& log;
+  OpenFiles& open_files;
+  Sessions& sessions;
+  ChunkManager& chunks;
+  const Clock& clock;
+  std::string cluster_uuid;
+  uint64_t incarnation = 0;
+  uint64_t chunk_bytes = kDefaultChunkBytes;
+};
+
+}  // namespace appendfs
