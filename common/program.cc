@@ -47,9 +47,11 @@ Program::Program(std::string name, std::string description, ProgramKind kind)
   app_.set_version_flag("--version", StrCat(name_, " ", APPENDFS_VERSION));
   app_.config_formatter(std::make_shared<ConfigBelowEnvironment>());
   app_.allow_config_extras(CLI::config_extras_mode::error);
-  app_.set_config("--config", StrCat("/etc/appendfs/", name_, ".conf"),
-                  "File with the same options, as lines of NAME = VALUE")
-      ->envname("APPENDFS_CONFIG");
+  // A file that was asked for must be there; the usual one need not be.
+  const char* config_file = std::getenv("APPENDFS_CONFIG");
+  app_.set_config("--config", config_file ? config_file : StrCat("/etc/appendfs/", name_, ".conf"),
+                  "File with the same options, as lines of NAME = VALUE (Env:APPENDFS_CONFIG)",
+                  config_file != nullptr);
   Add("--log-dir", log_dir_, "Directory for log files (default: standard error)");
   Add("--log-level", log_level_, "Least severe messages that are logged")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));

@@ -5,10 +5,12 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include "common/rpc/limits.h"
+#include "common/rpc/log.h"
 
 namespace appendfs {
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+  RouteGrpcLog();
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);

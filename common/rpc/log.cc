@@ -1,0 +1,19 @@
+#include "common/rpc/log.h"
+
+#include <glog/logging.h>
+#include <grpc/support/log.h>
+
+#include <mutex>
+
+namespace appendfs {
+
+void RouteGrpcLog() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    gpr_set_log_function([](gpr_log_func_args* entry) {
+      VLOG(1) << "grpc " << entry->file << ":" << entry->line << ": " << entry->message;
+    });
+  });
+}
+
+}  // namespace appendfs
