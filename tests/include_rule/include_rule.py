@@ -1,0 +1,87 @@
+"""Checks which part of the source may include what.
+
+usage: include_rule.py ROOT
+
+Prints one line per offence; exit code 1 if there is one. A new adapter is
+added to ADAPTERS here, where the next reader can see how many there are.
+"""
+
+import fnmatch
+import os
+import re
+import sys
+
+# part → parts it may include from, besides itself
+MAY_INCLUDE = {
+    "proto": set(),
+    "common": {"proto"},
+    "master": {"common", "proto"},
+    "chunkserver": {"common", "proto"},
+    "client": {"common", "proto"},
+    "fuse": {"client", "common", "proto"},
+    "cli": {"client", "common", "proto"},
+}
+
+# library → (what including it looks like, the only files that may)
+ADAPTERS = {
+    "gRPC": (
+        r"grpc.*|proto/.*\.grpc\.pb\.h|common/rpc/.*",
+        [
+            "common/rpc/*",
+        ],
+    ),
+    "libfuse": (
+        r"fuse\.h|fuse3/.*|fuse_.*\.h",
+        [
+            "fuse/*",
+        ],
+    ),
+    "RocksDB": (
+        r"rocksdb/.*",
+        [
+            "master/rocks*",
+        ],
+    ),
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
+
+
+def sources(root):
+    for part in MAY_INCLUDE:
+        for directory, _, names in os.walk(os.path.join(root, part)):
+            for name in sorted(names):
+                if name.endswith((".h", ".cc")):
+                    yield os.path.relpath(os.path.join(directory, name), root)
+
+
+def offences_of(path, text):
+    part = path.split("/", 1)[0]
+    for included in INCLUDE.findall(text):
+        other = included.split("/", 1)[0]
+        if other in MAY_INCLUDE and other != part and other not in MAY_INCLUDE[part]:
+            yield f"{path}: {part} must not include {included} of {other}"
+        if other == "tests":
+            yield f"{path}: a product file must not include {included}"
+        for library, (looks, adapters) in ADAPTERS.items():
+            if re.fullmatch(looks, included) and not any(
+                    fnmatch.fnmatch(path, adapter) for adapter in adapters):
+                yield f"{path}: only adapters see {library}, this file includes {included}"
+
+
+def check(root):
+    found = []
+    for path in sources(root):
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            found += offences_of(path, file.read())
+    return found
+
+
+def main():
+    found = check(sys.argv[1])
+    print("\n".join(found), end="\n" if found else "")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+# Sourced by ./dev: running tests and counting them.
+
+# /usr/bin/python3 is Debian's, where python3-pytest is; another one may come
+# first in PATH.
+PYTHON=/usr/bin/python3
+
+# unit_tests DIR FILTER: runs the unit tests of a build directory. A filter
+# selects the tests whose name contains it, or, if there is none, the cases.
+unit_tests() {
+  local directory=$1 filter=$2 names=()
+  rm -f "$directory/meson-logs/testlog.junit.xml"
+  if [ -n "$filter" ]; then
+    mapfile -t names < <($PYTHON tools/dev/select_tests.py "$directory" name "$filter")
+    if [ ${#names[@]} -eq 0 ]; then
+      mapfile -t names < <($PYTHON tools/dev/select_tests.py "$directory" case "$filter")
+      export GTEST_FILTER="*$filter*"
+    fi
+    [ ${#names[@]} -eq 0 ] && return
+  fi
+  meson test -C "$directory" --no-rebuild --suite unit --print-errorlogs --timeout-multiplier 5 \
+    "${names[@]}"
+}
+
+system_tests() {
+  local filter=$1 code=0
+  rm -f "$BUILD/system-tests.xml"
+  [ -d tests/system ] || return 0
+  APPENDFS_STAGE=$PWD/$STAGE $PYTHON -m pytest tests/system -q -p no:cacheprovider \
+    --junitxml="$BUILD/system-tests.xml" ${filter:+-k "$filter"} </dev/null || code=$?
+  [ $code -eq 5 ] && code=0 # nothing collected: the sum will tell
+  return $code
+}
+
+run_tests() {
+  local filter=$1 failed=()
+  (unit_tests "$BUILD" "$filter") || failed+=(unit)
+  system_tests "$filter" || failed+=(system)
+  $PYTHON tools/dev/sum_tests.py "${failed[*]}" \
+    "$BUILD/meson-logs/testlog.junit.xml" "$BUILD/system-tests.xml"
+}
+
+# run_sanitized NAME FILTER OPTION...: unit tests in a build of their own.
+run_sanitized() {
+  local directory=$BUILD-$1 filter=$2
+  shift 2
+  verb_setup
+  configure "$directory" --buildtype debugoptimized -Db_lundef=false "$@"
+  compile "$directory"
+  local failed=''
+  (
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    export TSAN_OPTIONS="suppressions=$PWD/tools/tsan/suppressions.txt:halt_on_error=0"
+    export ASAN_OPTIONS=detect_stack_use_after_return=1
+    unit_tests "$directory" "$filter"
+  ) || failed=unit
+  $PYTHON tools/dev/sum_tests.py "$failed" "$directory/meson-logs/testlog.junit.xml"
+}
