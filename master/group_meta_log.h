@@ -28,10 +28,9 @@ struct OpenedMetaLog {
 };
 
 // A log over `tables`, which it fills if they are empty. One thread applies
-// what is queued, each operation on an overlay of its own, commits the whole
-// group at once and then answers it. `machine` and `clock` outlive the log.
-// Errors: VERSION_MISMATCH (the tables are newer than this program),
-// INPUT_OUTPUT.
+// what is queued, commits the whole group at once and then answers it.
+// `machine` and `clock` outlive the log. Errors: VERSION_MISMATCH (the tables
+// are newer than this program), INPUT_OUTPUT.
 absl::StatusOr<OpenedMetaLog> OpenMetaLog(std::unique_ptr<DurableTables> tables,
                                           MetaStateMachine& machine, const Clock& clock,
                                           const MetaLogOptions& options = {});

@@ -41,10 +41,12 @@ absl::Status Overlay::Scan(
 }
 
 void Overlay::Put(Table table, std::string_view key, std::string_view value) {
+  ++changes_made_;
   ChangesOf(table).insert_or_assign(std::string(key), std::string(value));
 }
 
 void Overlay::Delete(Table table, std::string_view key) {
+  ++changes_made_;
   ChangesOf(table).insert_or_assign(std::string(key), std::nullopt);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -26,6 +27,8 @@ class Overlay final : public KeyValueTransaction {
   void Delete(Table table, std::string_view key) override;
 
   bool empty() const;
+  // Rises with every change made here.
+  uint64_t changes_made() const { return changes_made_; }
   // Every change, table by table, keys rising; no value: deleted.
   void ForEach(const std::function<void(Table table, std::string_view key,
                                         const std::optional<std::string>& value)>& visit) const;
@@ -39,6 +42,7 @@ class Overlay final : public KeyValueTransaction {
 
   const KeyValueReader& base_;
   std::array<Changes, kTableCount> changes_;
+  uint64_t changes_made_ = 0;
 };
 
 }  // namespace appendfs

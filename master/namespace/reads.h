@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "common/ids.h"
 #include "common/status.h"
@@ -40,11 +40,11 @@ absl::StatusOr<v1::FilePlan> GetPlan(const KeyValueReader& tables, InodeId inode
 // The inode an absolute path means; symlinks are not followed.
 absl::StatusOr<InodeId> ResolvePath(const KeyValueReader& tables, std::string_view path);
 
-// A chunk by its handle, or by its place; nullopt if no file has it.
+// nullopt if no file has the chunk, or there is no such inode.
 absl::StatusOr<std::optional<v1::ChunkRecord>> GetChunk(const KeyValueReader& tables,
                                                         ChunkHandle handle);
-absl::StatusOr<std::optional<v1::InodeRecord>> GetInode(const KeyValueReader& tables,
-                                                        InodeId inode);
+absl::StatusOr<std::optional<v1::InodeRecord>> FindInode(const KeyValueReader& tables,
+                                                         InodeId inode);
 // Every chunk that a file has, in no useful order, until `visit` says false.
 absl::Status ScanChunks(const KeyValueReader& tables,
                         const std::function<bool(const v1::ChunkRecord&)>& visit);
