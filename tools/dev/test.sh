@@ -7,18 +7,15 @@ PYTHON=/usr/bin/python3
 # unit_tests DIR FILTER: runs the unit tests of a build directory. A filter
 # selects the tests whose name contains it, or, if there is none, the cases.
 unit_tests() {
-  local directory=$1 filter=$2 names=()
+  local directory=$1 filter=$2 selected=()
   rm -f "$directory/meson-logs/testlog.junit.xml"
   if [ -n "$filter" ]; then
-    mapfile -t names < <($PYTHON tools/dev/select_tests.py "$directory" name "$filter")
-    if [ ${#names[@]} -eq 0 ]; then
-      mapfile -t names < <($PYTHON tools/dev/select_tests.py "$directory" case "$filter")
-      export GTEST_FILTER="*$filter*"
-    fi
-    [ ${#names[@]} -eq 0 ] && return
+    mapfile -t selected < <($PYTHON tools/dev/select_tests.py "$directory" "$filter")
+    [ -n "${selected[1]:-}" ] || return 0
+    export GTEST_FILTER=${selected[0]}
   fi
   meson test -C "$directory" --no-rebuild --suite unit --print-errorlogs --timeout-multiplier 5 \
-    "${names[@]}"
+    "${selected[@]:1}"
 }
 
 system_tests() {
