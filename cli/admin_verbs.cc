@@ -1,0 +1,221 @@
+#include "cli/admin_verbs.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+
+#include "absl/strings/str_format.h"
+#include "cli/admin_client.h"
+#include "cli/format.h"
+#include "cli/json.h"
+#include "cli/paths.h"
+#include "common/str_cat.h"
+
+namespace appendfs::cli {
+namespace {
+
+std::string_view StateName(v1::ChunkState state) {
+  switch (state) {
+    case v1::OPEN: return "open";
+    case v1::RECOVERING: return "recovering";
+    case v1::SEALED: return "sealed";
+    default: return "unknown";
+  }
+}
+
+std::string_view StateName(const v1::ReplicaInfo& replica) {
+  if (!replica.reachable()) return "unreachable";
+  if (replica.damaged()) return "damaged";
+  if (replica.sealed()) return "sealed";
+  return replica.primary() ? "primary" : "open";
+}
+
+// A chunk's bytes as far as anyone can tell: final, or the longest the
+// reachable replicas hold.
+uint64_t LengthOf(const v1::ChunkInfo& info) {
+  if (info.chunk().state() == v1::SEALED) return info.chunk().length();
+  uint64_t longest = 0;
+  for (const v1::ReplicaInfo& replica : info.replicas())
+    if (replica.reachable() && !replica.damaged()) longest = std::max(longest, replica.length());
+  return longest;
+}
+
+uint64_t SizeOf(const v1::GetFileResponse& file) {
+  uint64_t size = file.attributes().sealed_bytes();
+  for (const v1::ChunkInfo& info : file.chunks())
+    if (info.chunk().state() != v1::SEALED) size += LengthOf(info);
+  return size;
+}
+
+Json ToJson(const v1::ReplicaInfo& replica) {
+  return {{"server_id", replica.server_id()}, {"address", replica.address()},
+          {"state", StateName(replica)},      {"epoch", replica.epoch()},
+          {"length", replica.length()},       {"sealed", replica.sealed()},
+          {"damaged", replica.damaged()},     {"reachable", replica.reachable()},
+          {"primary", replica.primary()}};
+}
+
+Json ToJson(const v1::ChunkInfo& info) {
+  const v1::Chunk& chunk = info.chunk();
+  Json json{{"index", chunk.index()},        {"handle", chunk.handle()},
+            {"epoch", chunk.epoch()},        {"state", StateName(chunk.state())},
+            {"offset", chunk.base_offset()}, {"length", LengthOf(info)},
+            {"capacity", chunk.capacity()},  {"primary_id", chunk.primary_id()}};
+  if (chunk.state() == v1::SEALED) json["crc32c"] = absl::StrFormat("%08x", chunk.crc32c());
+  json["replicas"] = Json::array();
+  for (const v1::ReplicaInfo& replica : info.replicas())
+    json["replicas"].push_back(ToJson(replica));
+  return json;
+}
+
+}  // namespace
+
+void PrintServers(const v1::ListServersResponse& servers, Output& output) {
+  if (output.json) {
+    Json list = Json::array();
+    for (const v1::ServerInfo& server : servers.servers())
+      list.push_back({{"server_id", server.server_id()},
+                      {"address", server.address()},
+                      {"alive", server.alive()},
+                      {"chunks", server.chunks()},
+                      {"capacity_bytes", server.capacity_bytes()},
+                      {"available_bytes", server.available_bytes()},
+                      {"heartbeat_age_ms", server.heartbeat_age_ms()}});
+    output.out << ToPrettyText(list) << "\n";
+    return;
+  }
+  Table table("rllrrrr");
+  table.Add({"ID", "ADDRESS", "STATE", "CHUNKS", "SIZE", "AVAILABLE", "HEARTBEAT"});
+  for (const v1::ServerInfo& server : servers.servers())
+    table.Add({StrCat(server.server_id()), server.address(), server.alive() ? "alive" : "dead",
+               StrCat(server.chunks()), HumanBytes(server.capacity_bytes()),
+               HumanBytes(server.available_bytes()),
+               absl::StrFormat("%.1fs", static_cast<double>(server.heartbeat_age_ms()) / 1000)});
+  output.out << table.Render();
+}
+
+void PrintFile(const std::string& path, const v1::GetFileResponse& file, Output& output) {
+  const v1::Attributes& attributes = file.attributes();
+  if (output.json) {
+    Json json;
+    AddBytes(json, "path", path);
+    json["inode"] = attributes.inode();
+    json["type"] = TypeName(attributes.type());
+    json["size"] = SizeOf(file);
+    json["sealed_bytes"] = attributes.sealed_bytes();
+    json["chunks"] = Json::array();
+    for (const v1::ChunkInfo& info : file.chunks()) json["chunks"].push_back(ToJson(info));
+    output.out << ToPrettyText(json) << "\n";
+    return;
+  }
+  output.out << PrintableName(path) << ": inode " << attributes.inode() << ", "
+             << TypeName(attributes.type()) << ", " << SizeOf(file) << " bytes, "
+             << file.chunks_size() << (file.chunks_size() == 1 ? " chunk\n" : " chunks\n");
+  Table table("rrrlrrllr");
+  table.Add(
+      {"CHUNK", "HANDLE", "EPOCH", "STATE", "OFFSET", "LENGTH", "REPLICA", "STATE", "LENGTH"});
+  for (const v1::ChunkInfo& info : file.chunks()) {
+    const v1::Chunk& chunk = info.chunk();
+    std::vector<std::string> row{StrCat(chunk.index()),       StrCat(chunk.handle()),
+                                 StrCat(chunk.epoch()),       std::string(StateName(chunk.state())),
+                                 StrCat(chunk.base_offset()), StrCat(LengthOf(info))};
+    for (const v1::ReplicaInfo& replica : info.replicas()) {
+      row.insert(row.end(), {StrCat(replica.server_id(), " ", replica.address()),
+                             std::string(StateName(replica)), StrCat(replica.length())});
+      table.Add(std::move(row));
+      row.assign(6, "");
+    }
+    if (info.replicas().empty()) {
+      row.insert(row.end(), {"none", "", ""});
+      table.Add(std::move(row));
+    }
+  }
+  if (file.chunks_size() > 0) output.out << table.Render();
+}
+
+void PrintStatus(const v1::GetStatusResponse& status, Output& output) {
+  if (output.json) {
+    Json json{{"cluster_uuid", status.cluster_uuid()},
+              {"health", status.health()},
+              {"reasons", Json::array()},
+              {"incarnation", status.incarnation()},
+              {"uptime_ms", status.uptime_ms()},
+              {"safe_mode", status.safe_mode()},
+              {"servers_alive", status.servers_alive()},
+              {"servers_known", status.servers_known()},
+              {"sessions", status.sessions()},
+              {"inodes", status.inodes()},
+              {"chunks", status.chunks()},
+              {"open_chunks", status.open_chunks()},
+              {"recovering_chunks", status.recovering_chunks()},
+              {"under_replicated_chunks", status.under_replicated_chunks()},
+              {"damaged_replicas", status.damaged_replicas()},
+              {"capacity_bytes", status.capacity_bytes()},
+              {"available_bytes", status.available_bytes()}};
+    for (const std::string& reason : status.reasons()) json["reasons"].push_back(reason);
+    output.out << ToPrettyText(json) << "\n";
+    return;
+  }
+  output.out << " health: " << status.health() << "\n";
+  for (const std::string& reason : status.reasons()) output.out << "         " << reason << "\n";
+  output.out << "cluster: " << status.cluster_uuid() << "\n"
+             << " master: incarnation " << status.incarnation() << ", up "
+             << status.uptime_ms() / 1000 << " s" << (status.safe_mode() ? ", safe mode" : "")
+             << "\n"
+             << "servers: " << status.servers_alive() << " of " << status.servers_known()
+             << " alive\n"
+             << "  space: " << HumanBytes(status.available_bytes()) << " of "
+             << HumanBytes(status.capacity_bytes()) << " free\n"
+             << "  files: " << status.inodes() << " inodes, " << status.sessions() << " sessions\n"
+             << " chunks: " << status.chunks() << ", " << status.open_chunks() << " open, "
+             << status.recovering_chunks() << " recovering, " << status.under_replicated_chunks()
+             << " under-replicated, " << status.damaged_replicas() << " damaged replicas\n";
+}
+
+void AddAdminVerbs(CLI::App& app, Context& context) {
+  CLI::App* admin = app.add_subcommand("admin", "See how the cluster is");
+  admin->fallthrough();
+  admin->require_subcommand(1);
+
+  // Asks, prints, and says the exit code of a good answer.
+  auto run = [&context](auto&& ask) {
+    absl::StatusOr<ClientOptions> options = context.Options();
+    if (!options.ok()) return context.Report(options.status());
+    AdminClient client(options->master, options->timeout);
+    Output output = context.Stdout();
+    absl::StatusOr<ExitCode> code = ask(client, output);
+    output.out.flush();
+    return code.ok() ? *code : context.Report(code.status());
+  };
+
+  AddVerb(*admin, context, "servers", "List the chunkservers", [run] {
+    return run([](AdminClient& client, Output& output) -> absl::StatusOr<ExitCode> {
+      APPENDFS_ASSIGN_OR_RETURN(auto servers, client.ListServers());
+      PrintServers(servers, output);
+      return ExitCode::kDone;
+    });
+  });
+
+  auto path = std::make_shared<std::string>();
+  CLI::App* file =
+      AddVerb(*admin, context, "file", "Show a file's chunks and replicas", [run, path] {
+        return run([path](AdminClient& client, Output& output) -> absl::StatusOr<ExitCode> {
+          APPENDFS_ASSIGN_OR_RETURN(std::string normalized, NormalizePath(*path));
+          absl::StatusOr<v1::GetFileResponse> found = client.GetFile(normalized);
+          if (!found.ok()) return About(*path, found.status());
+          PrintFile(normalized, *found, output);
+          return ExitCode::kDone;
+        });
+      });
+  file->add_option("PATH", *path, "The file")->required();
+
+  AddVerb(*admin, context, "status", "Show the cluster's health", [run] {
+    return run([](AdminClient& client, Output& output) -> absl::StatusOr<ExitCode> {
+      APPENDFS_ASSIGN_OR_RETURN(auto status, client.GetStatus());
+      PrintStatus(status, output);
+      return status.health() == "ok" ? ExitCode::kDone : ExitCode::kUnhealthy;
+    });
+  });
+}
+
+}  // namespace appendfs::cli
