@@ -1,0 +1,96 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "chunkserver/core/replica.h"
+#include "chunkserver/core/sequencer.h"
+#include "chunkserver/engine/links.h"
+#include "chunkserver/engine/turn.h"
+#include "chunkserver/store/chunk_store.h"
+
+namespace appendfs {
+
+// Who a chunk of the engine reaches beyond itself. Valid under the engine's lock.
+class ChunkHost {
+ public:
+  virtual ~ChunkHost() = default;
+  virtual Turn& turn() = 0;
+  virtual ChunkStore& store() = 0;
+  virtual std::shared_ptr<ClientSink> client(StreamId stream) = 0;  // null: gone
+  virtual void AnswerFresh(uint64_t token, const absl::StatusOr<FreshLength>& answer) = 0;
+};
+
+// One open replica at this server and, if this server is its primary, the
+// sequencer: wires the two cores to each other, the store, the links and the
+// client streams. Owned by the engine, used under its lock.
+class Chunk final : private Replica::Output, private Sequencer::Output {
+ public:
+  struct Member {
+    ServerId id;
+    std::shared_ptr<PeerLink> link;  // null: this server
+  };
+
+  Chunk(ChunkHost& host, const ReplicaState& state);
+
+  void BecomePrimary(Sequencer::Setup setup, const Sequencer::Options& options,
+                     std::vector<Member> members);
+  // Batches not yet committed are answered with `why`; does nothing if this
+  // server is not the primary.
+  void ResignPrimary(const absl::Status& why);
+
+  // As primary. Append answers NOT_PRIMARY if it is not.
+  void Append(const ClientBatch& batch, uint64_t wall_ns, Duration now);
+  void OnVote(ServerId from, const Vote& vote, Duration now);
+  void OnConfirm(ServerId from, const ConfirmAnswer& answer);
+  void OnPeerBroken(ServerId peer);
+  absl::Status AskFresh(uint64_t token, Epoch epoch, bool readable_here, Duration now);
+  void Tick(Duration now);
+
+  // As replica.
+  void OnReady(const Ready& ready, const std::shared_ptr<VoteSink>& from);
+  void OnCommit(const Commit& commit) { replica_.OnCommit(commit); }
+  ConfirmAnswer OnConfirm(const Confirm& confirm) const { return replica_.OnConfirm(confirm); }
+  void OnStored(uint64_t durable_length, const absl::Status& status, Duration now);
+  // Resigns too if it was primary of an older epoch.
+  absl::Status Promise(Epoch epoch);
+
+  bool primary() const { return sequencer_.has_value() && !sequencer_->stopped(); }
+  bool degraded() const { return sequencer_.has_value() && sequencer_->degraded(); }
+  bool needs_tick() const { return sequencer_.has_value() && sequencer_->needs_tick(); }
+  Epoch epoch() const { return replica_.epoch(); }
+  const Sequencer* sequencer() const { return sequencer_ ? &*sequencer_ : nullptr; }
+
+ private:
+  // Replica::Output
+  void Store(const Ready& batch) override;
+  void ShowCommitted(uint64_t length) override;
+  void CastVote(const Vote& vote) override;
+  // Sequencer::Output
+  void SendReady(ServerId to, const Ready& ready) override { Send(to, ready); }
+  void SendCommit(ServerId to, const Commit& commit) override { Send(to, commit); }
+  void SendConfirm(ServerId to, const Confirm& confirm) override { Send(to, confirm); }
+  void AnswerClient(StreamId to, const ClientOutcome& outcome) override;
+  void Release(StreamId stream, uint64_t bytes) override;
+  void AnswerFresh(uint64_t token, const absl::StatusOr<FreshLength>& answer) override;
+  void Report(const ChunkEvent& event) override { host_.turn().Report(event); }
+
+  template <class Message>
+  void Send(ServerId to, const Message& message);
+  void Deliver(const Ready& ready) { replica_.OnReady(ready); }
+  void Deliver(const Commit& commit) { replica_.OnCommit(commit); }
+  void Deliver(const Confirm&) {}
+  void CountOwnVotes(Duration now);
+
+  ChunkHost& host_;
+  const ReplicaIdentity identity_;
+  Replica replica_;
+  std::optional<Sequencer> sequencer_;
+  std::vector<Member> members_;        // while primary
+  std::shared_ptr<VoteSink> vote_to_;  // of the other server that is primary
+  std::vector<Vote> own_votes_;        // not yet told to the sequencer
+};
+
+}  // namespace appendfs

@@ -1,0 +1,65 @@
+#include "chunkserver/engine/membership.h"
+
+#include <tuple>
+#include <utility>
+
+#include "common/protocol.h"
+#include "common/str_cat.h"
+
+namespace appendfs {
+
+Membership::Membership(std::string cluster_uuid, ServerId server)
+    : self_{std::move(cluster_uuid), server} {}
+
+Membership::Self Membership::self() const {
+  absl::MutexLock lock(&mutex_);
+  return self_;
+}
+
+void Membership::Registered(const Self& self) {
+  absl::MutexLock lock(&mutex_);
+  self_ = self;
+}
+
+absl::Status Membership::CheckCluster(const std::string& cluster_uuid) const {
+  if (self_.cluster_uuid.empty())
+    return MakeError(v1::NOT_READY, "the chunkserver has not registered with its master yet");
+  if (cluster_uuid != self_.cluster_uuid)
+    return MakeError(v1::WRONG_CLUSTER, StrCat("server ", self_.server, " belongs to cluster ",
+                                               self_.cluster_uuid, ", not ", cluster_uuid));
+  return absl::OkStatus();
+}
+
+absl::Status Membership::CheckHello(const v1::ClientHello& hello) const {
+  absl::MutexLock lock(&mutex_);
+  APPENDFS_RETURN_IF_ERROR(CheckProtocol(hello.version(), StrCat("client ", hello.client_id())));
+  return CheckCluster(hello.cluster_uuid());
+}
+
+absl::Status Membership::CheckHello(const v1::PeerHello& hello) const {
+  absl::MutexLock lock(&mutex_);
+  APPENDFS_RETURN_IF_ERROR(CheckProtocol(hello.version(), StrCat("server ", hello.server_id())));
+  APPENDFS_RETURN_IF_ERROR(CheckCluster(hello.cluster_uuid()));
+  if (ServerId(hello.expected_server_id()) != self_.server)
+    return MakeError(v1::WRONG_SERVER,
+                     StrCat("this is server ", self_.server, ", not ", hello.expected_server_id()));
+  return absl::OkStatus();
+}
+
+absl::Status Membership::CheckCommand(const v1::CommandOrigin& origin) {
+  absl::MutexLock lock(&mutex_);
+  APPENDFS_RETURN_IF_ERROR(CheckCluster(origin.cluster_uuid()));
+  if (ServerId(origin.server_id()) != self_.server)
+    return MakeError(v1::WRONG_SERVER,
+                     StrCat("this is server ", self_.server, ", not ", origin.server_id()));
+  const auto theirs = std::tuple(origin.incarnation(), origin.registration());
+  if (theirs < std::tuple(self_.incarnation, self_.registration))
+    return MakeError(v1::STALE_COMMAND,
+                     StrCat("a command of incarnation ", origin.incarnation(), " registration ",
+                            origin.registration(), " is older than ", self_.incarnation, " and ",
+                            self_.registration));
+  std::tie(self_.incarnation, self_.registration) = theirs;
+  return absl::OkStatus();
+}
+
+}  // namespace appendfs

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "common/ids.h"
+#include "common/status.h"
+#include "proto/chunkserver.pb.h"
+
+namespace appendfs {
+
+// Who this server is in which cluster, and the newest master it has heard of:
+// what every greeting and every command is checked against. Thread-safe.
+class Membership {
+ public:
+  struct Self {
+    std::string cluster_uuid;  // empty: not registered yet, and a new directory
+    ServerId server;
+    uint64_t incarnation = 0;   // of the master
+    uint64_t registration = 0;  // 0: not registered yet
+  };
+
+  // As found in the data directory.
+  Membership(std::string cluster_uuid, ServerId server);
+
+  Self self() const;
+  void Registered(const Self& self);
+
+  // Errors: NOT_READY before the first registration of a new directory,
+  // WRONG_CLUSTER, VERSION_MISMATCH.
+  absl::Status CheckHello(const v1::ClientHello& hello) const;
+  absl::Status CheckHello(const v1::PeerHello& hello) const;  // also WRONG_SERVER
+  // Raises the newest origin seen. Also STALE_COMMAND.
+  absl::Status CheckCommand(const v1::CommandOrigin& origin);
+
+ private:
+  absl::Status CheckCluster(const std::string& cluster_uuid) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable absl::Mutex mutex_;
+  Self self_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace appendfs

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/functional/any_invocable.h"
+#include "chunkserver/engine/links.h"
+
+namespace appendfs {
+
+// What one pass through the engine leaves to be done once its lock is
+// released: streams to flush, callbacks to run, events to post.
+class Turn {
+ public:
+  void Flush(const std::shared_ptr<Outlet>& outlet) {
+    for (const auto& known : outlets_)
+      if (known == outlet) return;
+    outlets_.push_back(outlet);
+  }
+  void Call(absl::AnyInvocable<void() &&> call) { calls_.push_back(std::move(call)); }
+  void Report(const ChunkEvent& event) { events_.push_back(event); }
+
+  // Without locks, once.
+  void Run(EventSink& events) {
+    for (const auto& outlet : outlets_) outlet->Flush();
+    for (auto& call : calls_) std::move(call)();
+    for (const ChunkEvent& event : events_) events.Post(event);
+  }
+
+ private:
+  absl::InlinedVector<std::shared_ptr<Outlet>, 4> outlets_;
+  std::vector<absl::AnyInvocable<void() &&>> calls_;
+  std::vector<ChunkEvent> events_;
+};
+
+}  // namespace appendfs
