@@ -1,0 +1,91 @@
+#include "master/rpc/admin_service.h"
+
+#include <utility>
+
+#include "common/executor.h"
+#include "common/protocol.h"
+#include "master/namespace/reads.h"
+#include "master/rpc/reply.h"
+#include "proto/master.grpc.pb.h"
+
+namespace appendfs {
+namespace {
+
+using Context = grpc::CallbackServerContext;
+using Reactor = grpc::ServerUnaryReactor;
+
+class AdminService final : public v1::Admin::CallbackService {
+ public:
+  explicit AdminService(const MasterParts& parts)
+      : parts_(parts), started_(parts.clock.Monotonic()), inspector_(MakeThreadExecutor("admin")) {}
+
+  Reactor* ListServers(Context* context, const v1::ListServersRequest* request,
+                       v1::ListServersResponse* response) override {
+    return Answer(context, response, DoListServers(*request));
+  }
+  Reactor* GetStatus(Context* context, const v1::GetStatusRequest* request,
+                     v1::GetStatusResponse* response) override {
+    return Answer(context, response, DoGetStatus(*request));
+  }
+  Reactor* GetFile(Context* context, const v1::GetFileRequest* request,
+                   v1::GetFileResponse* response) override {
+    Reactor* reactor = context->DefaultReactor();
+    inspector_->Post([this, request, reply = AnswerLater(reactor, response)]() mutable {
+      std::move(reply)(DoGetFile(*request));
+    });
+    return reactor;
+  }
+
+ private:
+  absl::StatusOr<v1::ListServersResponse> DoListServers(const v1::ListServersRequest& request) {
+    APPENDFS_RETURN_IF_ERROR(CheckProtocol(request.version(), "the client"));
+    return parts_.chunks.ListServers();
+  }
+
+  absl::StatusOr<v1::GetStatusResponse> DoGetStatus(const v1::GetStatusRequest& request) {
+    APPENDFS_RETURN_IF_ERROR(CheckProtocol(request.version(), "the client"));
+    v1::GetStatusResponse status;
+    status.set_cluster_uuid(parts_.cluster_uuid);
+    status.set_incarnation(parts_.incarnation);
+    status.set_uptime_ms(static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(parts_.clock.Monotonic() - started_)
+            .count()));
+    status.set_sessions(parts_.sessions.count());
+    APPENDFS_ASSIGN_OR_RETURN(uint64_t inodes, CountInodes(*parts_.log.Snapshot()));
+    status.set_inodes(inodes);
+    parts_.chunks.FillStatus(status);
+    return status;
+  }
+
+  absl::StatusOr<v1::GetFileResponse> DoGetFile(const v1::GetFileRequest& request) {
+    APPENDFS_RETURN_IF_ERROR(CheckProtocol(request.version(), "the client"));
+    std::unique_ptr<KeyValueReader> tables = parts_.log.Snapshot();
+    APPENDFS_ASSIGN_OR_RETURN(InodeId inode, ResolvePath(*tables, request.path()));
+    APPENDFS_ASSIGN_OR_RETURN(v1::Entry entry, GetEntry(*tables, inode));
+    v1::GetFileResponse response;
+    *response.mutable_attributes() = entry.attributes();
+    if (entry.attributes().type() != v1::REGULAR) return response;
+    APPENDFS_ASSIGN_OR_RETURN(v1::FilePlan plan, GetPlan(*tables, inode, 0));
+    tables.reset();  // Asking the servers may take a while.
+    for (v1::Chunk& chunk : *plan.mutable_chunks()) {
+      parts_.chunks.FillLocations(chunk);
+      v1::ChunkInfo& info = *response.add_chunks();
+      for (v1::ReplicaInfo& replica : parts_.chunks.InspectReplicas(chunk))
+        *info.add_replicas() = std::move(replica);
+      *info.mutable_chunk() = std::move(chunk);
+    }
+    return response;
+  }
+
+  const MasterParts parts_;
+  const Duration started_;
+  const std::unique_ptr<Executor> inspector_;  // last: it uses the others
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeAdminService(const MasterParts& parts) {
+  return std::make_unique<AdminService>(parts);
+}
+
+}  // namespace appendfs
