@@ -107,7 +107,7 @@ class FakeClient final : public Client {
   }
   absl::StatusOr<std::shared_ptr<File>> Open(std::string_view path, const OpenOptions&) override {
     APPENDFS_ASSIGN_OR_RETURN(FileStatus status, Resolve(path));
-    return OpenInode(status.inode);
+    return OpenInode(status.inode, false);
   }
   absl::StatusOr<FileStatus> Lookup(InodeId parent, std::string_view name) override {
     const Node& directory = nodes.at(parent.value());
