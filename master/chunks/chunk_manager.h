@@ -20,7 +20,7 @@ struct ChunkManagerOptions {
   uint64_t chunk_bytes = kDefaultChunkBytes;
   Duration heartbeat_interval = std::chrono::milliseconds(250);
   Duration dead_after = std::chrono::milliseconds(2000);  // without a heartbeat
-  Duration safe_mode = std::chrono::seconds(3);  // after a start: no repair, no deletion
+  Duration safe_mode = std::chrono::seconds(3);           // after a start: no repair, no deletion
 };
 
 // Everything about chunks that the namespace does not decide: which servers
@@ -30,9 +30,12 @@ struct ChunkManagerOptions {
 // and must not block.
 class ChunkManager {
  public:
-  static std::unique_ptr<ChunkManager> Create(const ChunkManagerOptions& options, MetaLog& log,
-                                              const SessionTable& sessions, const Clock& clock,
-                                              uint64_t incarnation, std::string cluster_uuid);
+  // Loads the chunks, garbage and servers that the tables hold. Talks to the
+  // servers over gRPC, on a thread of its own. The log must be stopped before
+  // the manager is destroyed.
+  static absl::StatusOr<std::unique_ptr<ChunkManager>> Create(
+      const ChunkManagerOptions& options, MetaLog& log, const SessionTable& sessions,
+      const Clock& clock, uint64_t incarnation, std::string cluster_uuid);
   virtual ~ChunkManager() = default;
 
   // --- for the namespace service -------------------------------------------
