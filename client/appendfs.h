@@ -113,8 +113,9 @@ class File {
   // The same, only if the file ends at `expected` when it is appended
   // (EOF_MISMATCH otherwise).
   virtual void AppendAtAsync(FileOffset expected, std::string_view record, Appended done) = 0;
-  // Runs `done` when everything queued before has been answered. Says OK:
-  // failures belong to the records' own callbacks.
+  // Runs `done` when everything queued before has been answered; at once, in
+  // the caller's thread, if nothing is queued. Failures belong to the records'
+  // own callbacks.
   virtual void FlushAsync(absl::AnyInvocable<void() &&> done) = 0;
   // Queue one record, wait for it. The offset it got.
   virtual absl::StatusOr<FileOffset> Append(std::string_view record) = 0;
@@ -220,8 +221,9 @@ class RecordReader {
   const std::shared_ptr<File> file_;
   const Options options_;
   FileOffset position_;
-  std::string pending_;  // bytes from position_ on
-  size_t scanned_ = 0;   // of pending_, known to hold no delimiter
+  std::string pending_;  // bytes read; those from begin_ on are at position_
+  size_t begin_ = 0;
+  size_t scanned_ = 0;   // up to here, from begin_ on, there is no delimiter
 };
 
 }  // namespace appendfs
