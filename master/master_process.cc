@@ -1,0 +1,84 @@
+#include "master/master_process.h"
+
+#include <glog/logging.h>
+#include <grpcpp/impl/codegen/service_type.h>
+
+#include "common/clock.h"
+#include "common/rpc/server.h"
+#include "common/str_cat.h"
+#include "master/chunks/chunk_manager.h"
+#include "master/namespace/meta_machine.h"
+#include "master/rocksdb_meta_log.h"
+#include "master/rpc/admin_service.h"
+#include "master/rpc/master_service.h"
+#include "master/rpc/registry_service.h"
+#include "master/sessions/open_files.h"
+#include "master/sessions/sessions.h"
+
+namespace appendfs {
+namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(2);  // for calls under way at the end
+
+class RunningMaster final : public MasterProcess {
+ public:
+  absl::Status Open(MasterOptions options) {
+    MetaLogOptions log_options;
+    log_options.gate = &open_files_;
+    log_options.on_failure = std::move(options.on_failure);
+    APPENDFS_ASSIGN_OR_RETURN(opened_,
+                              OpenRocksDbMetaLog(options.data_dir, machine_, clock_, log_options));
+    if (opened_.created)
+      LOG(INFO) << "new cluster " << opened_.cluster_uuid << " in " << options.data_dir;
+    APPENDFS_ASSIGN_OR_RETURN(
+        sessions_, Sessions::Create(SessionOptions{}, *opened_.log, open_files_, clock_));
+    ChunkManagerOptions chunk_options;
+    chunk_options.chunk_bytes = options.chunk_bytes;
+    APPENDFS_ASSIGN_OR_RETURN(chunks_,
+                              ChunkManager::Create(chunk_options, *opened_.log, *sessions_, clock_,
+                                                   opened_.incarnation, opened_.cluster_uuid));
+    sessions_->Start(
+        [this](std::vector<ChunkHandle> handles) { chunks_->AddGarbage(std::move(handles)); });
+
+    MasterParts parts{*opened_.log, open_files_,          *sessions_,          *chunks_,
+                      clock_,       opened_.cluster_uuid, opened_.incarnation, options.chunk_bytes};
+    services_.push_back(MakeMasterService(parts));
+    services_.push_back(MakeAdminService(parts));
+    services_.push_back(MakeRegistryService(*chunks_));
+    std::vector<grpc::Service*> services;
+    for (const auto& service : services_) services.push_back(service.get());
+    APPENDFS_ASSIGN_OR_RETURN(server_, RpcServer::Start(options.listen, services));
+    return absl::OkStatus();
+  }
+
+  ~RunningMaster() override {
+    if (server_) server_->Shutdown(kPatience);
+    if (opened_.log) opened_.log->Stop();
+    // The services' reactors are gone with the server; members go in the
+    // opposite order of their making.
+  }
+
+  int port() const override { return server_->port(); }
+  std::string cluster_uuid() const override { return opened_.cluster_uuid; }
+  uint64_t incarnation() const override { return opened_.incarnation; }
+
+ private:
+  const SystemClock clock_;
+  MetaMachine machine_;
+  OpenFiles open_files_;
+  OpenedMetaLog opened_;
+  std::unique_ptr<Sessions> sessions_;
+  std::unique_ptr<ChunkManager> chunks_;
+  std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::unique_ptr<RpcServer> server_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MasterProcess>> MasterProcess::Start(MasterOptions options) {
+  auto master = std::make_unique<RunningMaster>();
+  APPENDFS_RETURN_IF_ERROR(master->Open(std::move(options)));
+  return master;
+}
+
+}  // namespace appendfs
