@@ -1,0 +1,51 @@
+#pragma once
+
+#include <functional>
+
+#include "client/appendfs.h"
+#include "fuse/directory_handle.h"
+#include "fuse/file_handle.h"
+#include "fuse/handle_set.h"
+#include "fuse/inode_map.h"
+#include "fuse/options.h"
+
+namespace appendfs::fuse {
+
+// What all callbacks of one mount share. Made by the composition root after
+// the client is connected; must be destroyed before the client, when no
+// callback runs any more.
+struct MountState {
+  MountState(Client& client, const MountOptions& options, InodeId root)
+      : client(client), options(options), inodes(root) {}
+
+  Client& client;
+  const MountOptions options;
+  // Called once, when the kernel and the mount have agreed on the protocol.
+  std::function<void()> on_serving;
+
+  InodeMap inodes;
+  HandleSet<FileHandle> files;
+  HandleSet<DirectoryHandle> directories;
+
+  // How long the kernel may believe what it is told of an inode of this type.
+  double EntryTimeout(v1::FileType type) const {
+    return options.entry_timeout_seconds.value_or(type == v1::DIRECTORY ? 1.0 : 0.0);
+  }
+  double AttributeTimeout(v1::FileType type) const {
+    return options.attr_timeout_seconds.value_or(type == v1::DIRECTORY ? 1.0 : 0.0);
+  }
+  // Attributes along with names pay only if the kernel may keep both.
+  bool ReadDirectoryPlus() const {
+    return EntryTimeout(v1::REGULAR) > 0 && AttributeTimeout(v1::REGULAR) > 0;
+  }
+
+  // The status as of after this mount's own queue for the inode, if the file
+  // is open here and something is queued; else `status`. Blocks.
+  absl::StatusOr<FileStatus> AfterOwnQueue(FileStatus status);
+  // A fresh status, after the own queue. Blocks.
+  absl::StatusOr<FileStatus> Stat(InodeId inode);
+  // Waits, at most `bound`, until all queues are empty.
+  void FlushAll(std::chrono::milliseconds bound);
+};
+
+}  // namespace appendfs::fuse

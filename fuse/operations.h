@@ -1,0 +1,18 @@
+#pragma once
+
+struct fuse_lowlevel_ops;
+
+namespace appendfs::fuse {
+
+// Each fills in its group of callbacks. They decode a request, call the
+// client, and reply; their user data is a MountState. They run on libfuse's
+// threads and may block those; writes, fsyncs and closes that wait for the
+// cluster do not.
+void AddNameOperations(fuse_lowlevel_ops& operations);       // lookup, mkdir, rename ...
+void AddAttributeOperations(fuse_lowlevel_ops& operations);  // getattr, setattr, readlink, xattrs
+void AddFileOperations(fuse_lowlevel_ops& operations);       // open, create, release
+void AddDataOperations(fuse_lowlevel_ops& operations);       // read, write, fsync, flush ...
+void AddDirectoryOperations(fuse_lowlevel_ops& operations);  // opendir, readdir ...
+void AddSystemOperations(fuse_lowlevel_ops& operations);     // init, statfs
+
+}  // namespace appendfs::fuse

@@ -1,0 +1,92 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <string_view>
+#include <utility>
+
+#include "fuse/operations.h"
+#include "fuse/reply.h"
+
+namespace appendfs::fuse {
+namespace {
+
+FileHandle& HandleOf(const fuse_file_info* info) {
+  return *reinterpret_cast<FileHandle*>(info->fh);
+}
+
+void Read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {
+  FileHandle& handle = HandleOf(info);
+  WaitForQueue(handle.file());
+  const absl::StatusOr<Buffer> bytes =
+      handle.file().Read(FileOffset(static_cast<uint64_t>(offset)), size);
+  if (!bytes.ok()) return ReplyStatus(request, bytes.status());
+  fuse_reply_buf(request, bytes->data(), bytes->size());
+}
+
+// As on any filesystem, a write by someone without privilege takes the
+// set-user-id bit away. With direct I/O the kernel leaves that to us.
+absl::Status DropSetId(MountState& state, InodeId inode) {
+  APPENDFS_ASSIGN_OR_RETURN(const FileStatus status, state.client.Stat(inode));
+  uint32_t mode = status.mode & ~S_ISUID;
+  if (mode & S_IXGRP) mode &= ~S_ISGID;
+  if (mode == status.mode) return absl::OkStatus();
+  APPENDFS_ASSIGN_OR_RETURN(const FileStatus changed,
+                            state.client.SetAttributes(inode, {.mode = mode}));
+  state.inodes.Observe(changed);
+  return absl::OkStatus();
+}
+
+void Write(fuse_req_t request, fuse_ino_t node, const char* bytes, size_t size, off_t offset,
+           fuse_file_info* info) {
+  MountState& state = StateOf(request);
+  const InodeId inode = state.inodes.ToInode(node);
+  if (fuse_req_ctx(request)->uid != 0 && state.inodes.HasSetId(inode)) {
+    if (absl::Status dropped = DropSetId(state, inode); !dropped.ok())
+      return ReplyStatus(request, dropped);
+  }
+  // The flags are those of now, not of the open. The kernel's offset of an
+  // O_APPEND write comes from a size that may be old, and is not looked at.
+  const FileHandle::WriteMode mode = {
+      .append = (info->flags & O_APPEND) != 0,
+      .durable = state.options.ack == Ack::kCommit || (info->flags & (O_DSYNC | O_SYNC)) != 0};
+  HandleOf(info).Write(static_cast<uint64_t>(offset), std::string_view(bytes, size), mode,
+                       [request](absl::StatusOr<size_t> written) {
+                         if (!written.ok()) return ReplyStatus(request, written.status());
+                         fuse_reply_write(request, *written);
+                       });
+}
+
+void Fsync(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
+  HandleOf(info).Sync([request](const absl::Status& status) { ReplyStatus(request, status); });
+}
+
+void Flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  HandleOf(info).Close([request](const absl::Status& status) { ReplyStatus(request, status); });
+}
+
+// Space cannot be reserved: growing is refused, and within the file there is
+// nothing to do.
+void Allocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t length,
+              fuse_file_info* info) {
+  if (mode != 0)
+    return ReplyStatus(request, MakeError(v1::NOT_SUPPORTED, "fallocate in this mode"));
+  File& file = HandleOf(info).file();
+  WaitForQueue(file);
+  const absl::StatusOr<uint64_t> size = file.Size();
+  if (!size.ok()) return ReplyStatus(request, size.status());
+  const bool grows = static_cast<uint64_t>(offset) + static_cast<uint64_t>(length) > *size;
+  ReplyStatus(request, grows ? MakeError(v1::NOT_PERMITTED, "only appending makes a file grow")
+                             : absl::OkStatus());
+}
+
+}  // namespace
+
+void AddDataOperations(fuse_lowlevel_ops& operations) {
+  operations.read = Read;
+  operations.write = Write;
+  operations.fsync = Fsync;
+  operations.flush = Flush;
+  operations.fallocate = Allocate;
+}
+
+}  // namespace appendfs::fuse

@@ -1,0 +1,50 @@
+#include "fuse/reply.h"
+
+#include <cerrno>
+
+#include "common/str_cat.h"
+#include "fuse/attributes.h"
+
+namespace appendfs::fuse {
+namespace {
+
+constexpr size_t kLongestName = 255;
+
+}  // namespace
+
+void ReplyStatus(fuse_req_t request, const absl::Status& status) {
+  fuse_reply_err(request, ToErrno(status));
+}
+
+void ReplyInodeStatus(fuse_req_t request, const absl::Status& status) {
+  fuse_reply_err(request, HasReason(status, v1::NO_ENTRY) ? ESTALE : ToErrno(status));
+}
+
+fuse_entry_param MakeEntry(const MountState& state, const FileStatus& status) {
+  fuse_entry_param entry = {};
+  entry.ino = state.inodes.ToNode(status.inode);
+  entry.attr = ToStat(status);
+  entry.attr_timeout = state.AttributeTimeout(status.type);
+  entry.entry_timeout = state.EntryTimeout(status.type);
+  return entry;
+}
+
+void ReplyEntry(fuse_req_t request, const FileStatus& status) {
+  MountState& state = StateOf(request);
+  state.inodes.AddLookups(status.inode);
+  const fuse_entry_param entry = MakeEntry(state, state.inodes.Observe(status));
+  if (fuse_reply_entry(request, &entry) == -ENOENT) state.inodes.Forget(status.inode, 1);
+}
+
+void ReplyAttributes(fuse_req_t request, const FileStatus& status) {
+  MountState& state = StateOf(request);
+  const struct stat attributes = ToStat(state.inodes.Observe(status));
+  fuse_reply_attr(request, &attributes, state.AttributeTimeout(status.type));
+}
+
+absl::Status CheckName(std::string_view name) {
+  if (name.size() <= kLongestName) return absl::OkStatus();
+  return MakeError(v1::NAME_TOO_LONG, StrCat("a name of ", name.size(), " bytes"));
+}
+
+}  // namespace appendfs::fuse

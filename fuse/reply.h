@@ -1,0 +1,37 @@
+#pragma once
+
+#ifndef FUSE_USE_VERSION
+#define FUSE_USE_VERSION 312
+#endif
+#include <fuse_lowlevel.h>
+
+#include <string_view>
+
+#include "fuse/mount_state.h"
+
+// What the callbacks in operations_*.cc have in common: how an answer becomes
+// a reply. No lock is held while one is sent. Includes libfuse; only the
+// callbacks and the session may include this.
+namespace appendfs::fuse {
+
+inline MountState& StateOf(fuse_req_t request) {
+  return *static_cast<MountState*>(fuse_req_userdata(request));
+}
+
+// The errno of a status; 0 for OK.
+void ReplyStatus(fuse_req_t request, const absl::Status& status);
+// The same where the inode itself, which the kernel named by number, may be
+// gone: ESTALE makes the kernel look the name up once more, so that a program
+// that opens a file while another is renamed over it gets the other.
+void ReplyInodeStatus(fuse_req_t request, const absl::Status& status);
+
+// A name's inode: counts a lookup, unless the kernel did not take the answer.
+void ReplyEntry(fuse_req_t request, const FileStatus& status);
+void ReplyAttributes(fuse_req_t request, const FileStatus& status);
+// `status` must have passed InodeMap::Observe.
+fuse_entry_param MakeEntry(const MountState& state, const FileStatus& status);
+
+// NAME_TOO_LONG for what the namespace does not take.
+absl::Status CheckName(std::string_view name);
+
+}  // namespace appendfs::fuse
