@@ -28,6 +28,8 @@ ADAPTERS = {
         r"grpc.*|proto/.*\.grpc\.pb\.h|common/rpc/.*",
         [
             "common/rpc/*",
+            "master/rpc/*_service.*",
+            "master/rpc/reply.h",
         ],
     ),
     "libfuse": (
