@@ -31,12 +31,14 @@
 namespace appendfs {
 
 struct ClientOptions {
-  std::string master = "localhost:9400";  // host:port; several separated by commas are tried in turn
-  std::string cluster_uuid;               // expected cluster, or empty for any
-  std::string description;                // shown to operators; default: program and host
+  std::string master =
+      "localhost:9400";      // host:port; several separated by commas are tried in turn
+  std::string cluster_uuid;  // expected cluster, or empty for any
+  std::string description;   // shown to operators; default: program and host
   std::chrono::milliseconds timeout{30000};         // bound of every call
   std::chrono::milliseconds connect_timeout{5000};  // bound of Connect
-  uint64_t queue_bytes = 64ull << 20;     // appends not yet committed, all files; Append blocks above it
+  uint64_t queue_bytes =
+      64ull << 20;  // appends not yet committed, all files; Append blocks above it
   uint64_t batch_bytes = 1ull << 20;      // largest batch sent
   uint64_t readahead_bytes = 8ull << 20;  // per file that is read sequentially
 };
@@ -49,7 +51,7 @@ struct FileStatus {
   uint32_t mode = 0;  // permission bits
   uint32_t nlink = 0;
   uint32_t uid = 0, gid = 0;
-  uint64_t size = 0;  // bytes
+  uint64_t size = 0;                                  // bytes
   uint64_t atime_ns = 0, mtime_ns = 0, ctime_ns = 0;  // since the Unix epoch
   bool growing = false;  // a regular file whose last chunk is not sealed
 };
@@ -164,7 +166,8 @@ class Client {
   // --- by inode ------------------------------------------------------------
   virtual absl::StatusOr<FileStatus> Lookup(InodeId parent, std::string_view name) = 0;
   virtual absl::StatusOr<FileStatus> Stat(InodeId inode) = 0;
-  virtual absl::StatusOr<FileStatus> SetAttributes(InodeId inode, const AttributeChange& change) = 0;
+  virtual absl::StatusOr<FileStatus> SetAttributes(InodeId inode,
+                                                   const AttributeChange& change) = 0;
   struct Made {
     FileStatus status;
     bool created = false;
@@ -223,7 +226,7 @@ class RecordReader {
   FileOffset position_;
   std::string pending_;  // bytes read; those from begin_ on are at position_
   size_t begin_ = 0;
-  size_t scanned_ = 0;   // up to here, from begin_ on, there is no delimiter
+  size_t scanned_ = 0;  // up to here, from begin_ on, there is no delimiter
 };
 
 }  // namespace appendfs

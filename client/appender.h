@@ -1,0 +1,80 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "client/append_stream.h"
+#include "client/appender_core.h"
+#include "client/master_client.h"
+#include "client/queue_budget.h"
+#include "client/session.h"
+#include "common/clock.h"
+#include "common/executor.h"
+
+namespace appendfs {
+
+// Drives the AppenderCore of one file: gives it time and messages, and does
+// what it says. Thread-safe. Callbacks run in order on threads of gRPC or of
+// the executor, holding no lock.
+class Appender final : public AppendSink, public std::enable_shared_from_this<Appender> {
+ public:
+  using Appended = AppenderCore::Appended;
+  using Flushed = AppenderCore::Flushed;
+
+  // What a client's appenders share; outlives them.
+  struct Shared {
+    const Clock& clock;
+    Executor& executor;
+    MasterClient& master;
+    AppendStreams& streams;
+    Session& session;
+    SequenceSource& sequences;
+    QueueBudget& budget;
+    AppenderOptions options;
+  };
+
+  Appender(InodeId inode, Shared& shared, std::shared_ptr<KnownSize> known);
+
+  void Append(std::string_view record, std::optional<FileOffset> expected, Appended done);
+  // Runs `done` in the caller's thread if nothing is queued.
+  void Flush(Flushed done);
+  uint64_t queued_bytes() const;
+  // The first failure since the last call.
+  absl::Status TakeFailure();
+
+  void OnSession(ClientId client);
+  // Everything queued fails with `status`, or in doubt.
+  void Fail(const absl::Status& status);
+
+  void OnOutcome(const v1::AppendOutcome& outcome) override;
+  void OnBroken(const AppendStream& stream, ChunkHandle handle, const absl::Status& why) override;
+
+ private:
+  void Step() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Ask(const TailQuestion& question) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnTailAnswer(ClientId asked_as, const absl::StatusOr<v1::Chunk>& answer);
+  void UseTail() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropStream() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Arm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnTimer(Duration armed_for);
+  void Deliver();
+  void DeliverLater();
+
+  const InodeId inode_;
+  Shared& shared_;
+  const std::shared_ptr<KnownSize> known_;
+
+  mutable absl::Mutex mutex_;
+  AppenderCore core_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<AppendStream> stream_ ABSL_GUARDED_BY(mutex_);  // where attached_ is attached
+  std::optional<AppendTail> attached_ ABSL_GUARDED_BY(mutex_);
+  Duration armed_ ABSL_GUARDED_BY(mutex_) = Duration::max();  // when the next timer fires
+  std::vector<AppenderCore::Answer> due_ ABSL_GUARDED_BY(mutex_);
+  bool delivering_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace appendfs

@@ -1,0 +1,287 @@
+#include "client/client_impl.h"
+
+#include <algorithm>
+
+#include "common/str_cat.h"
+
+namespace appendfs {
+namespace {
+
+constexpr Duration kIdleBlocks = std::chrono::seconds(3);
+
+AppenderOptions ToAppenderOptions(const ClientOptions& options, uint64_t chunk_bytes) {
+  AppenderOptions result;
+  result.timeout = options.timeout;
+  result.batch_bytes = options.batch_bytes;
+  if (chunk_bytes > 0) result.batch_bytes = std::min(result.batch_bytes, chunk_bytes);
+  return result;
+}
+
+}  // namespace
+
+ClientImpl::ClientImpl(ClientOptions options, std::unique_ptr<Executor> timers,
+                       std::unique_ptr<Executor> background, std::unique_ptr<MasterClient> master,
+                       std::unique_ptr<Session> session)
+    : options_(std::move(options)),
+      queue_budget_(options_.queue_bytes),
+      readahead_budget_(8 * options_.readahead_bytes),
+      timers_(std::move(timers)),
+      background_(std::move(background)),
+      master_(std::move(master)),
+      session_(std::move(session)) {
+  chunks_ = ChunkClient::Create(clock_);
+  streams_ = AppendStreams::Create(session_->cluster_uuid());
+  replicas_ = std::make_unique<ReplicaReader>(
+      *chunks_, clock_, [this](ChunkHandle handle, ServerId server, Reason reason) {
+        v1::ReportReplicaRequest report;
+        report.set_client_id(session_->id().value());
+        report.set_handle(handle.value());
+        report.set_server_id(server.value());
+        report.set_reason(reason);
+        master_->ReportReplica(report);
+      });
+  statuses_ = std::make_unique<StatusResolver>(
+      *chunks_, clock_,
+      [this](InodeId inode, Duration deadline) { return GetEntry(inode, deadline); },
+      [this](InodeId inode) -> std::shared_ptr<KnownSize> {
+        std::shared_ptr<FileState> state = files_->Find(inode);
+        return state == nullptr ? nullptr : state->known;
+      });
+  AppenderOptions appending = ToAppenderOptions(options_, session_->chunk_bytes());
+  appenders_.reset(new Appender::Shared{clock_, *timers_, *master_, *streams_, *session_,
+                                        sequences_, queue_budget_, appending});
+  readers_.reset(new Reader::Shared{clock_, *this, *chunks_, *replicas_, readahead_budget_,
+                                    options_.readahead_bytes});
+  files_ = std::make_unique<OpenFiles>(MakeHooks(), *background_);
+  handles_.reset(
+      new FileImpl::Shared{clock_, *files_, *statuses_, options_.timeout, appending.batch_bytes});
+  session_->Start(*this);
+  background_->PostAfter(kIdleBlocks, [this] { DropIdleBlocks(); });
+}
+
+// Nothing below may call what is already gone: first no more calls come in,
+// then no more callbacks, then the parts go.
+ClientImpl::~ClientImpl() {
+  session_->Close();
+  background_.reset();
+  for (const auto& state : files_->States())
+    state->appender->Fail(MakeError(v1::SHUTTING_DOWN, "the client was closed"));
+  files_->Stop();
+  streams_.reset();
+  timers_.reset();
+  chunks_.reset();
+  master_.reset();
+}
+
+template <class Request>
+auto ClientImpl::Call(Request request, Duration deadline) {
+  while (true) {
+    ClientId client = session_->id();
+    request.set_client_id(client.value());
+    auto response = master_->Call(request, deadline);
+    if (!HasReason(response.status(), v1::SESSION_EXPIRED)) return response;
+    session_->OnExpired(client);
+    if (!session_->AwaitAfter(client, deadline)) return response;
+  }
+}
+
+template <class Request>
+auto ClientImpl::Mutate(Request request, Duration deadline) {
+  while (true) {
+    *request.mutable_mutation() = session_->mutations().Begin();
+    ClientId client(request.mutation().client_id());
+    auto response = master_->Call(request, deadline);
+    session_->mutations().End(request.mutation());
+    if (!HasReason(response.status(), v1::SESSION_EXPIRED)) return response;
+    session_->OnExpired(client);
+    if (!session_->AwaitAfter(client, deadline)) return response;
+  }
+}
+
+OpenFiles::Hooks ClientImpl::MakeHooks() {
+  OpenFiles::Hooks hooks;
+  hooks.open = [this](InodeId inode) {
+    v1::OpenRequest request;
+    request.set_inode(inode.value());
+    return Call(std::move(request), Deadline());
+  };
+  hooks.release = [this](const std::vector<InodeId>& inodes) {
+    v1::ReleaseRequest request;
+    request.set_client_id(session_->id().value());
+    for (InodeId inode : inodes) request.add_inodes(inode.value());
+    // A session that has expired has nothing open.
+    return master_->Call(request, clock_.Monotonic() + std::chrono::seconds(2)).status();
+  };
+  hooks.make_state = [this](InodeId inode) { return MakeState(inode); };
+  hooks.make_file = [this](std::shared_ptr<FileState> state) {
+    return std::make_shared<FileImpl>(std::move(state), *handles_);
+  };
+  return hooks;
+}
+
+std::shared_ptr<FileState> ClientImpl::MakeState(InodeId inode) {
+  auto state = std::make_shared<FileState>();
+  state->inode = inode;
+  state->known = std::make_shared<KnownSize>();
+  state->appender = std::make_shared<Appender>(inode, *appenders_, state->known);
+  state->reader = std::make_shared<Reader>(inode, *readers_, state->known);
+  return state;
+}
+
+void ClientImpl::DropIdleBlocks() {
+  Duration since = clock_.Monotonic() - kIdleBlocks;
+  for (const auto& state : files_->States()) state->reader->DropIdleBlocks(since);
+  background_->PostAfter(kIdleBlocks, [this] { DropIdleBlocks(); });
+}
+
+void ClientImpl::OnNewSession(ClientId client) {
+  for (const auto& state : files_->States()) state->appender->OnSession(client);
+}
+
+absl::StatusOr<v1::Entry> ClientImpl::GetEntry(InodeId inode, Duration deadline) {
+  v1::GetAttributesRequest request;
+  request.set_inode(inode.value());
+  return Call(std::move(request), deadline);
+}
+
+absl::StatusOr<v1::FilePlan> ClientImpl::GetPlan(InodeId inode, uint32_t from_index,
+                                                 Duration deadline) {
+  v1::GetPlanRequest request;
+  request.set_inode(inode.value());
+  request.set_from_index(from_index);
+  return Call(std::move(request), deadline);
+}
+
+absl::StatusOr<v1::Entry> ClientImpl::Root() { return GetEntry(kRootInode, Deadline()); }
+
+absl::StatusOr<v1::Entry> ClientImpl::LookupEntry(InodeId parent, std::string_view name) {
+  v1::LookupRequest request;
+  request.set_parent(parent.value());
+  request.set_name(std::string(name));
+  return Call(std::move(request), Deadline());
+}
+
+absl::StatusOr<FileStatus> ClientImpl::Lookup(InodeId parent, std::string_view name) {
+  APPENDFS_ASSIGN_OR_RETURN(v1::Entry entry, LookupEntry(parent, name));
+  return statuses_->Complete(entry, Deadline());
+}
+
+absl::StatusOr<FileStatus> ClientImpl::Stat(InodeId inode) {
+  std::shared_ptr<FileState> state = files_->Find(inode);
+  return statuses_->Get(inode, state == nullptr ? std::nullopt : state->reader->Tail(), Deadline());
+}
+
+absl::StatusOr<FileStatus> ClientImpl::SetAttributes(InodeId inode, const AttributeChange& change) {
+  v1::SetAttributesRequest request;
+  request.set_inode(inode.value());
+  if (change.mode) request.set_mode(*change.mode);
+  if (change.uid) request.set_uid(*change.uid);
+  if (change.gid) request.set_gid(*change.gid);
+  if (change.atime_ns) request.set_atime_ns(*change.atime_ns);
+  if (change.mtime_ns) request.set_mtime_ns(*change.mtime_ns);
+  request.set_atime_now(change.atime_now);
+  request.set_mtime_now(change.mtime_now);
+  APPENDFS_ASSIGN_OR_RETURN(v1::Entry entry, Mutate(std::move(request), Deadline()));
+  return statuses_->Complete(entry, Deadline());
+}
+
+absl::StatusOr<Client::Made> ClientImpl::MakeNode(InodeId parent, std::string_view name,
+                                                  const NodeSpec& spec) {
+  v1::MakeNodeRequest request;
+  request.set_parent(parent.value());
+  request.set_name(std::string(name));
+  request.set_type(spec.type);
+  request.set_mode(spec.mode);
+  request.set_uid(spec.uid);
+  request.set_gid(spec.gid);
+  request.set_symlink_target(spec.symlink_target);
+  request.set_exclusive(spec.exclusive);
+  request.set_open(spec.open);
+  if (spec.open) files_->BeginRegistering();
+  absl::StatusOr<v1::MakeNodeResponse> response = Mutate(std::move(request), Deadline());
+  if (spec.open)
+    files_->EndRegistering(response.ok() ? InodeId(response->entry().attributes().inode())
+                                         : InodeId());
+  if (!response.ok()) return response.status();
+  APPENDFS_ASSIGN_OR_RETURN(FileStatus status, statuses_->Complete(response->entry(), Deadline()));
+  return Made{std::move(status), response->created()};
+}
+
+absl::StatusOr<std::string> ClientImpl::ReadLink(InodeId inode) {
+  v1::ReadLinkRequest request;
+  request.set_inode(inode.value());
+  APPENDFS_ASSIGN_OR_RETURN(v1::ReadLinkResponse response, Call(std::move(request), Deadline()));
+  return std::move(*response.mutable_target());
+}
+
+absl::StatusOr<FileStatus> ClientImpl::Link(InodeId inode, InodeId parent, std::string_view name) {
+  v1::LinkRequest request;
+  request.set_inode(inode.value());
+  request.set_parent(parent.value());
+  request.set_name(std::string(name));
+  APPENDFS_ASSIGN_OR_RETURN(v1::Entry entry, Mutate(std::move(request), Deadline()));
+  return statuses_->Complete(entry, Deadline());
+}
+
+absl::Status ClientImpl::Remove(InodeId parent, std::string_view name, bool directory) {
+  v1::UnlinkRequest request;
+  request.set_parent(parent.value());
+  request.set_name(std::string(name));
+  request.set_directory(directory);
+  return Mutate(std::move(request), Deadline()).status();
+}
+absl::Status ClientImpl::Unlink(InodeId parent, std::string_view name) {
+  return Remove(parent, name, false);
+}
+absl::Status ClientImpl::RemoveDirectory(InodeId parent, std::string_view name) {
+  return Remove(parent, name, true);
+}
+
+absl::Status ClientImpl::Rename(InodeId parent, std::string_view name, InodeId new_parent,
+                                std::string_view new_name, RenameFlags flags) {
+  v1::RenameRequest request;
+  request.set_parent(parent.value());
+  request.set_name(std::string(name));
+  request.set_new_parent(new_parent.value());
+  request.set_new_name(std::string(new_name));
+  request.set_no_replace(flags.no_replace);
+  request.set_exchange(flags.exchange);
+  return Mutate(std::move(request), Deadline()).status();
+}
+
+absl::StatusOr<DirectoryPage> ClientImpl::ReadDirectory(InodeId inode, std::string_view after,
+                                                        uint32_t limit, bool with_status) {
+  v1::ReadDirectoryRequest request;
+  request.set_inode(inode.value());
+  request.set_after(std::string(after));
+  request.set_limit(limit);
+  request.set_with_entries(with_status);
+  APPENDFS_ASSIGN_OR_RETURN(v1::ReadDirectoryResponse response,
+                            Call(std::move(request), Deadline()));
+  DirectoryPage page;
+  page.end = response.end();
+  page.parent = InodeId(response.parent());
+  std::vector<v1::Entry> entries;
+  for (v1::DirectoryEntry& listed : *response.mutable_entries()) {
+    page.entries.push_back(
+        {std::move(*listed.mutable_name()), InodeId(listed.inode()), listed.type(), {}});
+    if (with_status) entries.push_back(std::move(*listed.mutable_entry()));
+  }
+  if (!with_status) return page;
+  std::vector<absl::StatusOr<FileStatus>> all = statuses_->CompleteAll(entries, Deadline());
+  for (size_t i = 0; i < all.size(); ++i)
+    if (all[i].ok()) page.entries[i].status = *std::move(all[i]);
+  return page;
+}
+
+absl::StatusOr<FileSystemStatus> ClientImpl::StatFs() {
+  APPENDFS_ASSIGN_OR_RETURN(v1::StatFsResponse response, Call(v1::StatFsRequest(), Deadline()));
+  return FileSystemStatus{response.total_bytes(), response.available_bytes(), response.files()};
+}
+
+absl::StatusOr<std::shared_ptr<File>> ClientImpl::OpenInode(InodeId inode,
+                                                            bool already_registered) {
+  return files_->Open(inode, already_registered);
+}
+
+}  // namespace appendfs

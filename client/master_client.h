@@ -1,0 +1,53 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "common/clock.h"
+#include "common/status.h"
+#include "proto/master.pb.h"
+
+namespace appendfs {
+
+// The master as the client library calls it. Thread-safe.
+//
+// The blocking calls are repeated, with the same bytes and so the same
+// MutationId, while the master is away, starting or silent, at the addresses
+// in turn, until `deadline` (Clock::Monotonic); then they return the last
+// error, UNREACHABLE or TIMED_OUT, naming the master.
+class MasterClient {
+ public:
+  // `addresses`: host:port, several separated by commas.
+  static std::unique_ptr<MasterClient> Create(std::string addresses, const Clock& clock);
+  virtual ~MasterClient() = default;  // waits for running calls
+
+  template <class Response>
+  using Result = absl::StatusOr<Response>;
+  // clang-format off
+  virtual Result<v1::OpenSessionResponse> Call(const v1::OpenSessionRequest&, Duration deadline) = 0;
+  virtual Result<v1::KeepAliveResponse> Call(const v1::KeepAliveRequest&, Duration deadline) = 0;
+  virtual Result<v1::CloseSessionResponse> Call(const v1::CloseSessionRequest&, Duration deadline) = 0;
+  virtual Result<v1::Entry> Call(const v1::LookupRequest&, Duration deadline) = 0;
+  virtual Result<v1::Entry> Call(const v1::GetAttributesRequest&, Duration deadline) = 0;
+  virtual Result<v1::Entry> Call(const v1::SetAttributesRequest&, Duration deadline) = 0;
+  virtual Result<v1::MakeNodeResponse> Call(const v1::MakeNodeRequest&, Duration deadline) = 0;
+  virtual Result<v1::ReadLinkResponse> Call(const v1::ReadLinkRequest&, Duration deadline) = 0;
+  virtual Result<v1::Entry> Call(const v1::LinkRequest&, Duration deadline) = 0;
+  virtual Result<v1::UnlinkResponse> Call(const v1::UnlinkRequest&, Duration deadline) = 0;
+  virtual Result<v1::RenameResponse> Call(const v1::RenameRequest&, Duration deadline) = 0;
+  virtual Result<v1::ReadDirectoryResponse> Call(const v1::ReadDirectoryRequest&, Duration deadline) = 0;
+  virtual Result<v1::StatFsResponse> Call(const v1::StatFsRequest&, Duration deadline) = 0;
+  virtual Result<v1::FilePlan> Call(const v1::OpenRequest&, Duration deadline) = 0;
+  virtual Result<v1::ReleaseResponse> Call(const v1::ReleaseRequest&, Duration deadline) = 0;
+  virtual Result<v1::FilePlan> Call(const v1::GetPlanRequest&, Duration deadline) = 0;
+  // clang-format on
+
+  // One attempt, answered from a thread of gRPC by `deadline`.
+  virtual void OpenTail(const v1::OpenTailRequest& request, Duration deadline,
+                        absl::AnyInvocable<void(Result<v1::Chunk>) &&> done) = 0;
+  // One attempt; nobody waits for it.
+  virtual void ReportReplica(const v1::ReportReplicaRequest& request) = 0;
+};
+
+}  // namespace appendfs
