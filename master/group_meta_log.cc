@@ -93,7 +93,7 @@ class GroupMetaLog final : public MetaLog {
   }
 
   absl::Status ApplyAndCommit(std::vector<Proposal>& group) {
-    Overlay changes(*tables_);
+    Overlay changes(tables_.get());
     for (Proposal& proposal : group) APPENDFS_RETURN_IF_ERROR(ApplyOne(proposal, changes));
     // A group of nothing but refusals and repetitions leaves nothing to sync.
     if (!changes.empty()) {
@@ -156,7 +156,7 @@ absl::StatusOr<OpenedMetaLog> OpenMetaLog(std::unique_ptr<DurableTables> tables,
                                           MetaStateMachine& machine, const Clock& clock,
                                           const MetaLogOptions& options) {
   OpenedMetaLog opened;
-  Overlay changes(*tables);
+  Overlay changes(tables.get());
   APPENDFS_ASSIGN_OR_RETURN(opened.created, FormatIfEmpty(changes, clock.WallNanos()));
   if (opened.created) APPENDFS_RETURN_IF_ERROR(tables->Commit(changes));
   APPENDFS_ASSIGN_OR_RETURN(Identity identity, ReadIdentity(*tables));

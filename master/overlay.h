@@ -16,7 +16,7 @@ namespace appendfs {
 // refused one leaves nothing behind, on top of one per group. Not thread-safe.
 class Overlay final : public KeyValueTransaction {
  public:
-  explicit Overlay(const KeyValueReader& base) : base_(base) {}
+  explicit Overlay(const KeyValueReader* base) : base_(*base) {}
   Overlay(const Overlay&) = delete;
 
   absl::StatusOr<std::optional<std::string>> Get(Table table, std::string_view key) const override;

@@ -52,7 +52,7 @@ absl::Status ApplyOnce(const v1::MetaOp& op, Overlay& tables, v1::MetaResult& re
 
 absl::StatusOr<v1::MetaResult> MetaMachine::Apply(const v1::MetaOp& op,
                                                   KeyValueTransaction& tables) {
-  Overlay changes(tables);
+  Overlay changes(&tables);
   v1::MetaResult result;
   absl::Status status = ApplyOnce(op, changes, result);
   if (status.ok()) {
