@@ -1,0 +1,148 @@
+#include "chunkserver/chunkserver_process.h"
+
+#include <glog/logging.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "chunkserver/engine/conformer.h"
+#include "chunkserver/engine/control.h"
+#include "chunkserver/engine/engine.h"
+#include "chunkserver/engine/event_queue.h"
+#include "chunkserver/engine/heartbeat.h"
+#include "chunkserver/engine/membership.h"
+#include "chunkserver/engine/reader.h"
+#include "chunkserver/engine/worker_pool.h"
+#include "chunkserver/rpc/control_service.h"
+#include "chunkserver/rpc/data_service.h"
+#include "chunkserver/rpc/fetch_client.h"
+#include "chunkserver/rpc/master_link.h"
+#include "chunkserver/rpc/peer_stream_client.h"
+#include "chunkserver/store/chunk_store.h"
+#include "common/clock.h"
+#include "common/executor.h"
+#include "common/file_system.h"
+#include "common/rpc/server.h"
+#include "common/str_cat.h"
+
+namespace appendfs {
+namespace {
+
+constexpr Duration kShutdownPatience = std::chrono::milliseconds(100);
+
+// What others are told: `listen` with the port taken, and this host's name in
+// place of "any address".
+std::string AdvertisedAddress(const std::string& listen, int port) {
+  std::string host = listen.substr(0, listen.rfind(':'));
+  if (host.empty() || host == "0.0.0.0" || host == "[::]" || host == "*") {
+    char name[256] = "localhost";
+    gethostname(name, sizeof(name) - 1);
+    host = name;
+  }
+  return StrCat(host, ":", port);
+}
+
+}  // namespace
+
+// In the order of construction; Stop takes them down.
+struct ChunkserverProcess::Parts {
+  explicit Parts(std::unique_ptr<FileSystem> files) : fs(std::move(files)) {}
+  ~Parts() { Stop(); }
+
+  absl::Status Start(const ChunkserverOptions& options,
+                     absl::AnyInvocable<void(absl::Status) &&> on_fatal);
+  void ScheduleTick();
+  void Stop();
+
+  const std::unique_ptr<FileSystem> fs;
+  const SystemClock clock;
+  std::unique_ptr<ChunkStore> store;
+  std::unique_ptr<Membership> membership;
+  EventQueue events;
+  std::unique_ptr<Executor> background;  // reads that the store's thread made ready
+  std::unique_ptr<Executor> timers;      // ticks, reconnects
+  std::unique_ptr<PeerStreams> peers;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Reader> reader;
+  FetchClient fetcher;
+  std::unique_ptr<Conformer> conformer;
+  std::unique_ptr<Control> control;
+  std::unique_ptr<WorkerPool> quick, copies;
+  std::unique_ptr<DataService> data_service;
+  std::unique_ptr<PeerService> peer_service;
+  std::unique_ptr<ControlService> control_service;
+  std::unique_ptr<RpcServer> server;
+  std::string address;
+  std::unique_ptr<MasterLink> master;
+  std::unique_ptr<Heartbeat> heartbeat;
+};
+
+absl::Status ChunkserverProcess::Parts::Start(const ChunkserverOptions& options,
+                                              absl::AnyInvocable<void(absl::Status) &&> on_fatal) {
+  APPENDFS_ASSIGN_OR_RETURN(store, ChunkStore::Open(*fs, clock, options.data_dir, StoreOptions()));
+  const StoreIdentity identity = store->identity();
+  membership = std::make_unique<Membership>(identity.cluster_uuid, identity.server);
+  background = MakeThreadExecutor("background");
+  timers = MakeThreadExecutor("timers");
+  peers = std::make_unique<PeerStreams>(*membership, *timers);
+  engine = std::make_unique<Engine>(*store, clock, *background, *peers, events, EngineOptions());
+  engine->SetSelf(identity.server);
+  peers->SetEngine(engine.get());
+  store->Start(*engine);
+
+  reader = std::make_unique<Reader>(*engine, *store);
+  conformer = std::make_unique<Conformer>(*engine, *store, fetcher);
+  control = std::make_unique<Control>(*engine, *store, *conformer, *membership);
+  quick = std::make_unique<WorkerPool>("commands", 2);
+  copies = std::make_unique<WorkerPool>("copies", 2);
+  data_service = std::make_unique<DataService>(*engine, *membership, *reader);
+  peer_service = std::make_unique<PeerService>(*engine, *membership, *reader);
+  control_service = std::make_unique<ControlService>(*control, *quick, *copies);
+  APPENDFS_ASSIGN_OR_RETURN(
+      server, RpcServer::Start(options.listen,
+                               {data_service.get(), peer_service.get(), control_service.get()}));
+  address = options.advertise.empty() ? AdvertisedAddress(options.listen, server->port())
+                                      : options.advertise;
+  ScheduleTick();
+  master = MakeGrpcMasterLink(options.master);
+  heartbeat = std::make_unique<Heartbeat>(*engine, *store, *membership, events, *master, clock,
+                                          address, std::move(on_fatal));
+  heartbeat->Start();
+  return absl::OkStatus();
+}
+
+void ChunkserverProcess::Parts::ScheduleTick() {
+  timers->PostAfter(Engine::kTickInterval, [this] {
+    engine->Tick();
+    ScheduleTick();
+  });
+}
+
+// The store's threads call the engine until the store is gone, and the engine
+// posts to `background`; so those go last.
+void ChunkserverProcess::Parts::Stop() {
+  if (heartbeat) heartbeat->Stop();
+  if (engine) engine->StopAppends();
+  if (server) server->Shutdown(kShutdownPatience);
+  if (quick) quick->Stop();
+  if (copies) copies->Stop();
+  if (peers) peers->Stop();
+  timers.reset();
+  store.reset();
+  background.reset();
+}
+
+ChunkserverProcess::ChunkserverProcess(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+absl::StatusOr<std::unique_ptr<ChunkserverProcess>> ChunkserverProcess::Start(
+    const ChunkserverOptions& options, absl::AnyInvocable<void(absl::Status) &&> on_fatal) {
+  auto parts = std::make_unique<Parts>(MakePosixFileSystem());
+  APPENDFS_RETURN_IF_ERROR(parts->Start(options, std::move(on_fatal)));
+  return std::unique_ptr<ChunkserverProcess>(new ChunkserverProcess(std::move(parts)));
+}
+
+ChunkserverProcess::~ChunkserverProcess() = default;
+
+const std::string& ChunkserverProcess::address() const { return parts_->address; }
+
+}  // namespace appendfs

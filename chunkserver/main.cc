@@ -1,0 +1,42 @@
+// appendfs-chunkserver: keeps chunk replicas in one data directory and orders
+// the appends of the chunks it is primary of.
+#include <glog/logging.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+
+#include "chunkserver/chunkserver_process.h"
+#include "common/program.h"
+#include "common/str_cat.h"
+
+int main(int argc, char** argv) {
+  constexpr char kName[] = "appendfs-chunkserver";
+  appendfs::ChunkserverOptions options;
+  options.listen = "127.0.0.1:9410";
+  options.master = "127.0.0.1:9400";
+  appendfs::Program program(kName, "Keeps chunk replicas and orders appends to them.");
+  program.Add("--data-dir", options.data_dir, "Directory of the chunks; made if it is missing")
+      ->required();
+  program.Add("--listen", options.listen, "HOST:PORT to serve on");
+  program.Add("--advertise", options.advertise,
+              "HOST:PORT under which clients and other servers reach it (default: --listen)");
+  program.Add("--master", options.master, "HOST:PORT of the master");
+  if (int code = program.Parse(argc, argv); code >= 0) return code;
+
+  std::atomic<bool> refused{false};
+  auto process = appendfs::ChunkserverProcess::Start(options, [&](absl::Status why) {
+    appendfs::PrintError(kName, std::string(why.message()));
+    refused = true;
+    kill(getpid(), SIGTERM);
+  });
+  if (!process.ok()) {
+    appendfs::PrintError(kName, std::string(process.status().message()));
+    return 1;
+  }
+  LOG(INFO) << "serving " << options.data_dir << " at " << (*process)->address();
+  program.WaitForStop();
+  LOG(INFO) << "stopping";
+  process->reset();
+  return refused ? 1 : 0;
+}
