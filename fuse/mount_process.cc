@@ -22,7 +22,7 @@ namespace {
 
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "mount.appendfs: %s\n", std::string(status.message()).c_str());
-  LOG(INFO) << "not mounted: " << status;
+  if (!FLAGS_logtostderr) LOG(ERROR) << status.message();
   return kExitMountFailed;
 }
 
@@ -118,9 +118,9 @@ int RunMount(const MountOptions& options, const Connector& connect,
   {
     MountState state(**client, options, *root);
     state.on_serving = [&] {
+      ready();
       LOG(INFO) << "mounted " << options.source << " on " << options.mountpoint
                 << " client=" << (*client)->id();
-      ready();
     };
     absl::StatusOr<std::unique_ptr<Session>> mounted = Session::Mount(state);
     if (!mounted.ok()) return Fail(mounted.status());
