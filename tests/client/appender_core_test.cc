@@ -1,0 +1,331 @@
+#include "client/appender_core.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "common/crc32c.h"
+
+namespace appendfs {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr ClientId kClient{7};
+const AppendTail kFirst{ChunkHandle(100), Epoch(1), ServerId(1), "a:1"};
+const AppendTail kSecond{ChunkHandle(101), Epoch(1), ServerId(2), "b:1"};
+
+// A core with what it said last, and the answers of all records so far.
+class AppenderCoreTest : public testing::Test {
+ protected:
+  void Append(const std::string& record, std::optional<FileOffset> expected = std::nullopt) {
+    size_t index = answers_.size();
+    answers_.emplace_back();
+    core_.Queue(
+        record, expected,
+        [this, index](absl::StatusOr<FileOffset> offset) {
+          answers_[index] = std::move(offset);
+          order_.push_back(index);
+        },
+        now_);
+    Poll();
+  }
+  void Poll() {
+    AppenderCore::Output output = core_.Poll(now_);
+    for (AppenderCore::Answer& answer : output.answers) std::move(answer).Run();
+    sent_ = std::move(output.send);
+    ask_ = output.ask;
+  }
+  void Tail(const AppendTail& tail) {
+    core_.OnTail(core_.client(), tail, now_);
+    Poll();
+  }
+  void Outcome(const AppendTail& tail, uint64_t sequence, absl::StatusOr<FileOffset> outcome) {
+    core_.OnOutcome(tail.handle, tail.epoch, Sequence(sequence), outcome, now_);
+    Poll();
+  }
+  void Refuse(const AppendTail& tail, uint64_t sequence, Reason reason) {
+    Outcome(tail, sequence, MakeError(reason, "refused"));
+  }
+  Reason ReasonOfAnswer(size_t index) { return ReasonOf(answers_[index]->status()); }
+
+  Duration now_ = seconds(100);
+  SequenceSource sequences_;
+  AppenderOptions options_;
+  AppenderCore core_{options_, kClient, sequences_};
+  std::vector<std::optional<absl::StatusOr<FileOffset>>> answers_;
+  std::vector<size_t> order_;
+  std::vector<OutgoingBatch> sent_;
+  std::optional<TailQuestion> ask_;
+};
+
+TEST_F(AppenderCoreTest, FirstRecord_AsksForTailThenSendsAtOnce) {
+  Append("hello\n");
+  ASSERT_TRUE(ask_);
+  EXPECT_FALSE(ask_->failed_handle);
+  EXPECT_TRUE(sent_.empty());
+  Tail(kFirst);
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].payload.view(), "hello\n");
+  EXPECT_EQ(sent_[0].crc32c, Crc32c("hello\n"));
+  EXPECT_EQ(sent_[0].predecessor, Sequence(0));
+  Outcome(kFirst, 1, FileOffset(40));
+  EXPECT_EQ(**answers_[0], FileOffset(40));
+  EXPECT_TRUE(core_.idle());
+}
+
+TEST_F(AppenderCoreTest, RecordsBehindBatchInFlight_GatherIntoOneBatch) {
+  Tail(kFirst);
+  Append("a");
+  Append("bb");
+  Append("ccc");
+  EXPECT_TRUE(sent_.empty());
+  Outcome(kFirst, 1, FileOffset(0));
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].payload.view(), "bbccc");
+  EXPECT_EQ(sent_[0].predecessor, Sequence(1));
+  Outcome(kFirst, 2, FileOffset(1));
+  EXPECT_EQ(**answers_[1], FileOffset(1));
+  EXPECT_EQ(**answers_[2], FileOffset(3));
+}
+
+TEST_F(AppenderCoreTest, Flush_SendsWhatGathersAndRunsLast) {
+  Tail(kFirst);
+  Append("a");
+  Append("b");
+  bool flushed = false;
+  core_.Flush([&flushed] { flushed = true; });
+  Poll();
+  EXPECT_EQ(sent_.size(), 1u);
+  Outcome(kFirst, 1, FileOffset(0));
+  EXPECT_FALSE(flushed);
+  Outcome(kFirst, 2, FileOffset(1));
+  EXPECT_TRUE(flushed);
+}
+
+TEST_F(AppenderCoreTest, LargeBatches_FillTheWindowAndNoMore) {
+  Tail(kFirst);
+  size_t sent = 0;
+  for (int i = 0; i < 40; ++i) {
+    Append(std::string(1 << 20, 'x'));
+    sent += sent_.size();
+  }
+  EXPECT_EQ(sent, 16u);
+}
+
+TEST_F(AppenderCoreTest, ConsecutiveConditionalRecords_ShareOneCondition) {
+  Tail(kFirst);
+  Append("first");
+  Append("ab", FileOffset(5));
+  Append("cd", FileOffset(7));
+  Append("ef", FileOffset(20));  // behind a gap: closes the batch before
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].payload.view(), "abcd");
+  EXPECT_EQ(sent_[0].expected, FileOffset(5));
+  Outcome(kFirst, 1, FileOffset(0));
+  EXPECT_TRUE(sent_.empty());
+  Outcome(kFirst, 2, FileOffset(5));
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].expected, FileOffset(20));
+}
+
+TEST_F(AppenderCoreTest, DefiniteFailure_FailsEverythingBehindIt) {
+  Tail(kFirst);
+  Append("a");
+  Append("b", FileOffset(9));
+  core_.Flush([] {});
+  Poll();
+  Append("c");
+  Refuse(kFirst, 2, v1::EOF_MISMATCH);
+  EXPECT_TRUE(order_.empty()) << "the first record is still to be answered";
+  Outcome(kFirst, 1, FileOffset(0));
+  EXPECT_EQ(order_, (std::vector<size_t>{0, 1, 2}));
+  EXPECT_EQ(ReasonOfAnswer(1), v1::EOF_MISMATCH);
+  EXPECT_EQ(ReasonOfAnswer(2), v1::EOF_MISMATCH);
+  Append("d");
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].predecessor, Sequence(1)) << "the last accepted one";
+}
+
+TEST_F(AppenderCoreTest, TailLost_SameBatchesGoToTheNextTailInOrder) {
+  Tail(kFirst);
+  Append("a");
+  Append("b");
+  core_.Flush([] {});
+  Poll();
+  core_.OnBroken(kFirst.handle, kFirst.epoch, MakeError(v1::UNREACHABLE, "gone"), now_);
+  Poll();
+  ASSERT_TRUE(ask_);
+  EXPECT_EQ(ask_->failed_handle, kFirst.handle);
+  EXPECT_EQ(ask_->failed_reason, v1::UNREACHABLE);
+  Tail(kSecond);
+  ASSERT_EQ(sent_.size(), 2u);
+  EXPECT_EQ(sent_[0].sequence, Sequence(1));
+  EXPECT_EQ(sent_[0].payload.view(), "a");
+  EXPECT_EQ(sent_[1].sequence, Sequence(2));
+  EXPECT_EQ(sent_[1].predecessor, Sequence(1));
+  EXPECT_EQ(sent_[1].handle, kSecond.handle);
+}
+
+TEST_F(AppenderCoreTest, LateSuccessOfOldTail_Counts) {
+  Tail(kFirst);
+  Append("a");
+  Refuse(kFirst, 1, v1::CHUNK_FULL);
+  Outcome(kFirst, 1, FileOffset(3));
+  EXPECT_EQ(**answers_[0], FileOffset(3));
+}
+
+TEST_F(AppenderCoreTest, LateRefusalOfOldTail_IsIgnored) {
+  Tail(kFirst);
+  Append("a");
+  Refuse(kFirst, 1, v1::NOT_PRIMARY);
+  Tail(kSecond);
+  Refuse(kFirst, 1, v1::EOF_MISMATCH);
+  EXPECT_FALSE(answers_[0]);
+  Outcome(kSecond, 1, FileOffset(3));
+  EXPECT_EQ(**answers_[0], FileOffset(3));
+}
+
+TEST_F(AppenderCoreTest, SameTailGivenAgain_IsNotUsedButAskedForAnew) {
+  Tail(kFirst);
+  Append("a");
+  Refuse(kFirst, 1, v1::STALE_EPOCH);
+  Tail(kFirst);
+  EXPECT_TRUE(sent_.empty());
+  now_ += seconds(2);
+  Poll();
+  ASSERT_TRUE(ask_);
+  EXPECT_EQ(ask_->failed_handle, kFirst.handle);
+}
+
+TEST_F(AppenderCoreTest, ChecksumMismatch_SendsItAndWhatFollowedAgain) {
+  Tail(kFirst);
+  Append("a");
+  Append("b");
+  core_.Flush([] {});
+  Poll();
+  Refuse(kFirst, 1, v1::CHECKSUM_MISMATCH);
+  ASSERT_EQ(sent_.size(), 2u);
+  EXPECT_EQ(sent_[0].payload.view(), "a");
+  Refuse(kFirst, 2, v1::PREDECESSOR_MISSING);  // of the first copy
+  EXPECT_FALSE(ask_);
+  Outcome(kFirst, 1, FileOffset(0));
+  Outcome(kFirst, 2, FileOffset(1));
+  EXPECT_EQ(**answers_[1], FileOffset(1));
+  EXPECT_TRUE(core_.idle());
+}
+
+TEST_F(AppenderCoreTest, NoTailByDeadline_TimesOut) {
+  Append("a");
+  core_.OnTailError(MakeError(v1::QUORUM_LOST, "one server only"), now_);
+  now_ += options_.timeout;
+  Poll();
+  EXPECT_EQ(ReasonOfAnswer(0), v1::TIMED_OUT);
+  EXPECT_TRUE(core_.idle());
+}
+
+TEST_F(AppenderCoreTest, SentAndSilentByDeadline_IsInDoubtAndNextNamesLastAccepted) {
+  Tail(kFirst);
+  Append("a");
+  Outcome(kFirst, 1, FileOffset(0));
+  Append("b");
+  now_ += seconds(10);
+  Append("c");
+  now_ += seconds(20);
+  Poll();
+  EXPECT_EQ(ReasonOfAnswer(1), v1::IN_DOUBT);
+  EXPECT_FALSE(answers_[2]);
+  Tail(kSecond);
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].payload.view(), "c");
+  EXPECT_EQ(sent_[0].sequence, Sequence(3));
+  EXPECT_EQ(sent_[0].predecessor, Sequence(1));
+}
+
+TEST_F(AppenderCoreTest, SilentTail_IsAskedAboutThenGivenUp) {
+  Tail(kFirst);
+  Append("a");
+  now_ += options_.doubt_after;
+  Poll();
+  ASSERT_TRUE(ask_);
+  EXPECT_FALSE(ask_->failed_handle) << "only whether it still stands";
+  Tail(kFirst);
+  EXPECT_TRUE(sent_.empty());
+  now_ += options_.give_up_after;
+  Poll();
+  ASSERT_TRUE(ask_);
+  EXPECT_EQ(ask_->failed_handle, kFirst.handle);
+  EXPECT_EQ(ask_->failed_reason, v1::TIMED_OUT);
+}
+
+TEST_F(AppenderCoreTest, SilentTailReplacedByMaster_BatchesMove) {
+  Tail(kFirst);
+  Append("a");
+  now_ += options_.doubt_after;
+  Poll();
+  Tail(kSecond);
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].handle, kSecond.handle);
+}
+
+TEST_F(AppenderCoreTest, SessionExpired_SentIsInDoubtUnsentGoesOnUnderNewClient) {
+  Tail(kFirst);
+  Append("a");
+  Append("b");
+  core_.OnSession(ClientId(8));
+  Poll();
+  EXPECT_EQ(ReasonOfAnswer(0), v1::IN_DOUBT);
+  ASSERT_TRUE(ask_);
+  core_.OnTail(kClient, kFirst, now_);  // an answer to the old session is none
+  Poll();
+  EXPECT_TRUE(sent_.empty());
+  Tail(kSecond);
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].payload.view(), "b");
+  EXPECT_EQ(sent_[0].predecessor, Sequence(0));
+}
+
+TEST_F(AppenderCoreTest, FileVanished_UnsentFailsSoSentIsInDoubt) {
+  Tail(kFirst);
+  Append("a");
+  Append("b");
+  Refuse(kFirst, 1, v1::UNKNOWN_CHUNK);
+  core_.OnTailError(MakeError(v1::NO_ENTRY, "inode=5 is gone"), now_);
+  Poll();
+  EXPECT_EQ(ReasonOfAnswer(0), v1::IN_DOUBT);
+  EXPECT_EQ(ReasonOfAnswer(1), v1::NO_ENTRY);
+}
+
+TEST_F(AppenderCoreTest, ImpossibleRecords_AreRefusedInTheirTurn) {
+  Tail(kFirst);
+  Append("a");
+  Append("");
+  Append(std::string(options_.batch_bytes + 1, 'x'));
+  Append("b");
+  Outcome(kFirst, 1, FileOffset(0));
+  Outcome(kFirst, 2, FileOffset(1));
+  EXPECT_EQ(order_, (std::vector<size_t>{0, 1, 2, 3}));
+  EXPECT_EQ(ReasonOfAnswer(1), v1::INVALID);
+  EXPECT_EQ(ReasonOfAnswer(2), v1::TOO_LARGE);
+  EXPECT_TRUE(answers_[3]->ok());
+}
+
+TEST_F(AppenderCoreTest, TailsFailingOnAndOn_AreAskedForMoreSlowly) {
+  Append("a");
+  int asked = 0;
+  for (int i = 0; i < 200; ++i) {
+    if (ask_) {
+      ++asked;
+      core_.OnTailError(MakeError(v1::UNREACHABLE, "away"), now_);
+    }
+    now_ += milliseconds(20);
+    Poll();
+  }
+  EXPECT_LT(asked, 16);
+  EXPECT_GT(asked, 5);
+}
+
+}  // namespace
+}  // namespace appendfs
