@@ -1,0 +1,109 @@
+"""Fixtures of the system tests: clusters of real processes, mounted by the kernel.
+
+They need root, /dev/fuse and an installed tree (`./dev build` makes build/stage;
+APPENDFS_STAGE names another one).
+"""
+
+import os
+import re
+import shutil
+import threading
+
+import pytest
+
+from cluster import APPENDFS, STAGE, Cluster, live_clusters
+
+TEST_SECONDS = 240  # no test takes longer; a mount that hangs is killed then
+
+
+def reason_to_skip():
+    if os.geteuid() != 0:
+        return "system tests mount file systems: run them as root"
+    if not os.path.exists("/dev/fuse"):
+        return "system tests need /dev/fuse: load the fuse module or give the container the device"
+    if not shutil.which("fusermount3"):
+        return "system tests need fusermount3: run ./dev setup"
+    return None
+
+
+def pytest_sessionstart(session):
+    if reason_to_skip() is None and not APPENDFS.exists():
+        pytest.exit(f"{APPENDFS} is missing: run ./dev build, or set APPENDFS_STAGE", returncode=2)
+    print(f"system tests of {STAGE}")
+
+
+def pytest_collection_modifyitems(items):
+    reason = reason_to_skip()
+    if reason:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter):
+    reason = reason_to_skip()
+    if reason:
+        terminalreporter.write_sep("!", f"NOTHING WAS TESTED: {reason}", red=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for cluster in live_clusters:
+            report.sections.append((f"logs of {cluster.dir}", cluster.logs()))
+
+
+@pytest.fixture(autouse=True)
+def watchdog():
+    """Frees a test that waits in the kernel for a mount daemon that hangs."""
+    hung = []
+
+    def bark():
+        hung.append(True)
+        for cluster in list(live_clusters):
+            cluster.abort_mounts()
+
+    timer = threading.Timer(TEST_SECONDS, bark)
+    timer.start()
+    yield
+    timer.cancel()
+    assert not hung, f"the test took longer than {TEST_SECONDS} s; its mounts were killed"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """One cluster for the quick tests of a file, with mounts M and M2."""
+    shared = Cluster()
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def make_cluster():
+    """Clusters for tests that break things: make_cluster(**arguments of Cluster)."""
+    made = []
+
+    def make(**arguments):
+        made.append(Cluster(**arguments))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+class Here:
+    """A test's own directory, by its name on both mounts and in the namespace."""
+
+    def __init__(self, cluster, name):
+        self.cluster = cluster
+        self.name = f"/{name}"
+        self.m = cluster.m / name
+        self.m2 = cluster.m2 / name
+        self.m.mkdir()
+
+
+@pytest.fixture
+def here(cluster, request):
+    return Here(cluster, re.sub(r"[^A-Za-z0-9_]", "_", request.node.name))
