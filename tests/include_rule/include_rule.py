@@ -28,6 +28,9 @@ ADAPTERS = {
         r"grpc.*|proto/.*\.grpc\.pb\.h|common/rpc/.*",
         [
             "common/rpc/*",
+            "client/append_stream.cc",
+            "client/chunk_client.cc",
+            "client/master_client.cc",
             "master/rpc/*_service.*",
             "master/rpc/reply.h",
         ],
