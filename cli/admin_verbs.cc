@@ -109,8 +109,11 @@ void PrintFile(const std::string& path, const v1::GetFileResponse& file, Output&
     return;
   }
   output.out << PrintableName(path) << ": inode " << attributes.inode() << ", "
-             << TypeName(attributes.type()) << ", " << SizeOf(file) << " bytes, "
-             << file.chunks_size() << (file.chunks_size() == 1 ? " chunk\n" : " chunks\n");
+             << TypeName(attributes.type());
+  if (attributes.type() == v1::REGULAR)
+    output.out << ", " << SizeOf(file) << " bytes, " << file.chunks_size()
+               << (file.chunks_size() == 1 ? " chunk" : " chunks");
+  output.out << "\n";
   Table table("rrrlrrllr");
   table.Add(
       {"CHUNK", "HANDLE", "EPOCH", "STATE", "OFFSET", "LENGTH", "REPLICA", "STATE", "LENGTH"});
