@@ -28,6 +28,7 @@ ADAPTERS = {
         r"grpc.*|proto/.*\.grpc\.pb\.h|common/rpc/.*",
         [
             "common/rpc/*",
+            "cli/admin_client.cc",
             "client/append_stream.cc",
             "client/chunk_client.cc",
             "client/master_client.cc",
