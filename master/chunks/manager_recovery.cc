@@ -87,10 +87,13 @@ void Manager::Act(OpenChunk& chunk, ChunkRecovery::SendFence& action) {
   item.set_epoch(action.epoch.value());
   auto done = [this, handle = chunk.handle(), id = action.server,
                epoch = action.epoch](absl::StatusOr<v1::FenceResponse::Item> result) mutable {
-    absl::StatusOr<FenceAnswer> answer = result.status();
-    if (result.ok())
+    absl::StatusOr<FenceAnswer> answer = FenceAnswer{};
+    if (result.ok()) {
       answer = FenceAnswer{result->durable_length(), result->crc32c(), result->mtime_ns(),
                            result->sealed(), std::move(*result->mutable_memory())};
+    } else {
+      answer = result.status();
+    }
     absl::MutexLock lock(&mutex_);
     if (!answer.ok()) {
       LOG(WARNING) << "fence fails: chunk=" << handle << " epoch=" << epoch << " server=" << id

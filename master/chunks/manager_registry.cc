@@ -50,8 +50,12 @@ void Manager::Register(const v1::RegisterRequest& request, RegisterDone done) {
   Propose(std::move(op),
           [this, request, done = std::move(done)](
               absl::StatusOr<v1::MetaResult> result) mutable ABSL_NO_THREAD_SAFETY_ANALYSIS {
-            absl::StatusOr<v1::RegisterResponse> response = result.status();
-            if (result.ok()) response = Admitted(ServerId(result->id()), request);
+            absl::StatusOr<v1::RegisterResponse> response = v1::RegisterResponse();
+            if (result.ok()) {
+              response = Admitted(ServerId(result->id()), request);
+            } else {
+              response = result.status();
+            }
             executor_->Post([done = std::move(done), response = std::move(response)]() mutable {
               std::move(done)(std::move(response));
             });

@@ -1,4 +1,4 @@
-#include "fake_fleet.h"
+#include "tests/master/chunks/fake_fleet.h"
 
 #include "common/crc32c.h"
 #include "common/str_cat.h"
@@ -44,7 +44,8 @@ class FakeFleet::Client final : public ServerClient {
  private:
   template <class Request, class Response>
   void Send(const std::string& address, Request request, Duration timeout, Done<Response> done) {
-    auto answer = [alive = alive_, done = std::move(done)](absl::StatusOr<Response> result) mutable {
+    auto answer = [alive = alive_,
+                   done = std::move(done)](absl::StatusOr<Response> result) mutable {
       if (*alive) std::move(done)(std::move(result));
     };
     FakeServer* server = fleet_.ByAddress(address);
@@ -60,15 +61,15 @@ class FakeFleet::Client final : public ServerClient {
       });
       return;
     }
-    fleet_.time_.After(kLatency, [this, server, request = std::move(request),
+    fleet_.time_.After(kLatency, [&fleet = fleet_, server, request = std::move(request),
                                   answer = std::move(answer)]() mutable {
       if (server->health != FakeServer::Health::kUp)
         return answer(MakeError(v1::UNREACHABLE, "connection lost"));
-      Response response = fleet_.Answer(*server, request);
-      fleet_.time_.After(kLatency, [response = std::move(response),
-                                    answer = std::move(answer)]() mutable {
-        answer(std::move(response));
-      });
+      Response response = fleet.Answer(*server, request);
+      fleet.time_.After(kLatency,
+                        [response = std::move(response), answer = std::move(answer)]() mutable {
+                          answer(std::move(response));
+                        });
     });
   }
 
@@ -119,8 +120,7 @@ void FakeFleet::SetMaster(ChunkManager* master) {
   ++generation_;
   for (auto& server : servers_) {
     server->registered = false;
-    if (master)
-      time_.After(kLatency, [this, s = server.get(), g = generation_] { Beat(*s, g); });
+    if (master) time_.After(kLatency, [this, s = server.get(), g = generation_] { Beat(*s, g); });
   }
 }
 

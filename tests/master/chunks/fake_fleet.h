@@ -10,7 +10,7 @@
 #include "common/ids.h"
 #include "master/chunks/chunk_manager.h"
 #include "master/chunks/server_client.h"
-#include "simulated_time.h"
+#include "tests/master/chunks/simulated_time.h"
 
 namespace appendfs {
 
@@ -37,7 +37,7 @@ struct FakeServer {
   bool silent = false;  // sends no heartbeats, but serves
   std::map<uint64_t, Replica> replicas;
   std::set<uint64_t> deleted;
-  std::vector<v1::ServerEvent> events;  // go with the next heartbeat
+  std::vector<v1::ServerEvent> events;                     // go with the next heartbeat
   int creates = 0, fences = 0, conforms = 0, deletes = 0;  // commands, not calls
 };
 

@@ -8,7 +8,6 @@
 #include <string>
 
 #include "common/str_cat.h"
-#include "fake_fleet.h"
 #include "master/chunks/manager.h"
 #include "master/layout.h"
 #include "master/memory_tables.h"
@@ -17,7 +16,8 @@
 #include "master/namespace/reads.h"
 #include "master/overlay.h"
 #include "master/sessions/session_table.h"
-#include "simulated_time.h"
+#include "tests/master/chunks/fake_fleet.h"
+#include "tests/master/chunks/simulated_time.h"
 
 namespace appendfs {
 
@@ -28,15 +28,15 @@ class SimulatedMetaLog final : public MetaLog {
   ~SimulatedMetaLog() override { *alive_ = false; }
 
   void Propose(v1::MetaOp op, Done done) override {
-    time_.After(kSync, [this, alive = alive_, op = std::move(op),
-                        done = std::move(done)]() mutable {
-      if (*alive) std::move(done)(Apply(op));
-    });
+    time_.After(kSync,
+                [this, alive = alive_, op = std::move(op), done = std::move(done)]() mutable {
+                  if (*alive) std::move(done)(Apply(op));
+                });
   }
   std::unique_ptr<KeyValueReader> Snapshot() const override { return tables_.Snapshot(); }
 
   absl::StatusOr<v1::MetaResult> Apply(const v1::MetaOp& op) {
-    Overlay changes(tables_);
+    Overlay changes(&tables_);
     absl::StatusOr<v1::MetaResult> result = machine_.Apply(op, changes);
     EXPECT_TRUE(result.ok()) << result.status();
     EXPECT_TRUE(tables_.Commit(changes).ok());
@@ -65,9 +65,12 @@ class FakeSessions final : public SessionTable {
 class ManagerTest : public testing::Test {
  protected:
   ManagerTest() : tables_(MakeMemoryTables()), fleet_(time_) {
-    Overlay changes(*tables_);
+    Overlay changes(tables_.get());
     EXPECT_TRUE(FormatIfEmpty(changes, 1).ok());
     EXPECT_TRUE(tables_->Commit(changes).ok());
+    v1::MetaOp op;
+    op.mutable_open_session();
+    EXPECT_EQ(SimulatedMetaLog(time_, *tables_).Apply(op)->id(), 1u);
   }
 
   // With `servers` servers, registered, and safe mode over.
@@ -91,10 +94,15 @@ class ManagerTest : public testing::Test {
     manager_.reset();
   }
 
+  void Name(v1::MutationId& mutation) {
+    mutation.set_client_id(1);
+    mutation.set_sequence(++mutations_);
+  }
   InodeId MakeFile(const std::string& name) {
     v1::MetaOp op;
     op.set_now_ns(time_.WallNanos());
     v1::MakeNodeRequest& make = *op.mutable_make_node();
+    Name(*make.mutable_mutation());
     make.set_parent(kRootInode.value());
     make.set_name(name);
     make.set_type(v1::REGULAR);
@@ -106,6 +114,7 @@ class ManagerTest : public testing::Test {
   void RemoveFile(const std::string& name) {
     v1::MetaOp op;
     op.set_now_ns(time_.WallNanos());
+    Name(*op.mutable_unlink()->mutable_mutation());
     op.mutable_unlink()->set_parent(kRootInode.value());
     op.mutable_unlink()->set_name(name);
     auto result = log_->Apply(op);
@@ -198,7 +207,7 @@ class ManagerTest : public testing::Test {
   FakeSessions sessions_;
   FakeFleet fleet_;
   ChunkManagerOptions options_;
-  uint64_t incarnation_ = 0;
+  uint64_t incarnation_ = 0, mutations_ = 0;
   std::unique_ptr<SimulatedMetaLog> log_;
   std::unique_ptr<Manager> manager_;
 };

@@ -22,7 +22,9 @@ class SimulatedTime final : public Clock {
     due_.emplace(now_ + delay, std::move(work));
   }
   // Runs what is due within `duration`, in order.
-  void RunFor(Duration duration) { RunUntil([] { return false; }, duration); }
+  void RunFor(Duration duration) {
+    RunUntil([] { return false; }, duration);
+  }
   // Stops once `condition` holds; false if it does not within `bound`.
   bool RunUntil(const std::function<bool()>& condition, Duration bound) {
     const Duration end = now_ + bound;

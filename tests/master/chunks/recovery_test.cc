@@ -1,0 +1,353 @@
+#include "master/chunks/recovery.h"
+
+#include <gtest/gtest.h>
+
+namespace appendfs {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr ServerId kA{1}, kB{2}, kC{3}, kD{4};
+
+// Steps through a recovery by hand. Everything it asks for lands in lists.
+class RecoveryTest : public testing::Test {
+ protected:
+  void Start(std::vector<ChunkRecovery::MemberInit> members) {
+    recovery_ = std::make_unique<ChunkRecovery>(members, kA, Epoch(1), RecoveryOptions{});
+    recovery_->Start(now_);
+    Take();
+  }
+  void StartThree() { Start({{kA, true}, {kB, true}, {kC, true}}); }
+  void Begun() {
+    recovery_->OnBeginLogged(absl::OkStatus(), now_);
+    Take();
+  }
+  static FenceAnswer Long(uint64_t length) {
+    FenceAnswer answer;
+    answer.durable_length = length;
+    answer.crc32c = static_cast<uint32_t>(length * 31 + 7);
+    answer.memory.add_clients()->set_client_id(length);
+    return answer;
+  }
+  void Answer(ServerId server, absl::StatusOr<FenceAnswer> answer) {
+    recovery_->OnFenceAnswer(server, recovery_->epoch(), std::move(answer), now_);
+    Take();
+  }
+  void Conformed(ServerId server, const absl::Status& status = absl::OkStatus()) {
+    recovery_->OnConformAnswer(server, recovery_->epoch(), status, now_);
+    Take();
+  }
+  void Down(ServerId server) {
+    recovery_->OnServerDown(server, now_);
+    Take();
+  }
+  void Up(ServerId server) {
+    recovery_->OnServerUp(server, now_);
+    Take();
+  }
+  void Pass(Duration duration) {
+    now_ += duration;
+    recovery_->OnTick(now_);
+    Take();
+  }
+  void Take() {
+    for (ChunkRecovery::Action& action : recovery_->TakeActions()) {
+      if (auto* begin = std::get_if<ChunkRecovery::LogBegin>(&action)) begins_.push_back(*begin);
+      if (auto* fence = std::get_if<ChunkRecovery::SendFence>(&action)) fences_.push_back(*fence);
+      if (auto* copy = std::get_if<ChunkRecovery::SendConform>(&action)) copies_.push_back(*copy);
+      if (auto* pick = std::get_if<ChunkRecovery::PickTarget>(&action)) picks_.push_back(*pick);
+      if (auto* seal = std::get_if<ChunkRecovery::LogSeal>(&action)) seals_.push_back(*seal);
+      if (auto* end = std::get_if<ChunkRecovery::Sealed>(&action)) sealed_ = *end;
+      if (auto* end = std::get_if<ChunkRecovery::Abandoned>(&action)) abandoned_ = end->why;
+    }
+  }
+
+  Duration now_ = seconds(100);
+  std::unique_ptr<ChunkRecovery> recovery_;
+  std::vector<ChunkRecovery::LogBegin> begins_;
+  std::vector<ChunkRecovery::SendFence> fences_;
+  std::vector<ChunkRecovery::SendConform> copies_;
+  std::vector<ChunkRecovery::PickTarget> picks_;
+  std::vector<ChunkRecovery::LogSeal> seals_;
+  std::optional<ChunkRecovery::Sealed> sealed_;
+  absl::Status abandoned_;
+};
+
+const absl::Status kUnreachable = MakeError(v1::UNREACHABLE, "gone");
+const absl::Status kDamaged = MakeError(v1::REPLICA_DAMAGED, "bad block");
+const absl::Status kUnknown = MakeError(v1::UNKNOWN_CHUNK, "never seen");
+
+TEST_F(RecoveryTest, Start_EpochIsLoggedBeforeAnyFence) {
+  StartThree();
+  ASSERT_EQ(begins_.size(), 1u);
+  EXPECT_EQ(begins_[0].epoch, Epoch(2));
+  EXPECT_TRUE(fences_.empty());
+  Begun();
+  EXPECT_EQ(fences_.size(), 3u);
+}
+
+TEST_F(RecoveryTest, Start_TooFewMembersUp_WaitsWithoutSpendingAnEpoch) {
+  Start({{kA, false}, {kB, true}, {kC, false}});
+  Pass(seconds(10));
+  EXPECT_TRUE(begins_.empty());
+  Up(kC);
+  EXPECT_EQ(begins_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Fence_TwoOfThreeAgree_SealedAtOnce) {
+  StartThree();
+  Begun();
+  Answer(kB, Long(10));
+  EXPECT_TRUE(seals_.empty());
+  Answer(kC, Long(10));
+  ASSERT_EQ(seals_.size(), 1u);
+  EXPECT_EQ(seals_[0].length, 10u);
+  EXPECT_EQ(seals_[0].crc32c, Long(10).crc32c);
+  EXPECT_EQ(seals_[0].memory.clients(0).client_id(), 10u);
+  recovery_->OnSealLogged(absl::OkStatus(), now_);
+  Take();
+  ASSERT_TRUE(sealed_);
+  EXPECT_EQ(sealed_->holders, (std::vector<ServerId>{kB, kC}));
+  EXPECT_EQ(sealed_->strays, std::vector<ServerId>{kA});
+}
+
+TEST_F(RecoveryTest, Fence_LengthsDiffer_WaitsTheGraceForTheThirdThenCopiesToTheShorter) {
+  StartThree();
+  Begun();
+  Answer(kB, Long(10));
+  Answer(kC, Long(20));
+  Pass(milliseconds(140));
+  EXPECT_TRUE(copies_.empty());
+  Pass(milliseconds(20));
+  ASSERT_EQ(copies_.size(), 1u);
+  EXPECT_EQ(copies_[0].server, kB);
+  EXPECT_EQ(copies_[0].length, 20u);
+  EXPECT_EQ(copies_[0].sources, std::vector<ServerId>{kC});
+  EXPECT_TRUE(seals_.empty());
+  Conformed(kB);
+  ASSERT_EQ(seals_.size(), 1u);
+  EXPECT_EQ(seals_[0].length, 20u);
+}
+
+TEST_F(RecoveryTest, Fence_ThirdAnswersInTheGrace_NoCopy) {
+  StartThree();
+  Begun();
+  Answer(kB, Long(10));
+  Answer(kC, Long(20));
+  Answer(kA, Long(20));
+  EXPECT_TRUE(copies_.empty());
+  ASSERT_EQ(seals_.size(), 1u);
+  EXPECT_EQ(seals_[0].length, 20u);
+}
+
+TEST_F(RecoveryTest, Fence_ThirdIsKnownUnreachable_NoGrace) {
+  StartThree();
+  Begun();
+  Answer(kA, kUnreachable);
+  Answer(kB, Long(10));
+  Answer(kC, Long(20));
+  EXPECT_EQ(copies_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Fence_DamagedAndUnknown_AreNoAnswers) {
+  StartThree();
+  Begun();
+  Answer(kA, kDamaged);
+  Answer(kB, Long(5));
+  Answer(kC, kUnknown);
+  Pass(seconds(60));
+  EXPECT_TRUE(seals_.empty());
+  EXPECT_TRUE(copies_.empty());
+}
+
+TEST_F(RecoveryTest, Fence_OneDamaged_TheOtherTwoDecide) {
+  StartThree();
+  Begun();
+  Answer(kA, kDamaged);
+  Answer(kB, Long(5));
+  Answer(kC, Long(5));
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Fence_FailedOnes_AreAskedAgain) {
+  StartThree();
+  Begun();
+  Answer(kA, kUnreachable);
+  Answer(kB, kUnreachable);
+  Answer(kC, Long(5));
+  fences_.clear();
+  Pass(milliseconds(100));
+  EXPECT_TRUE(fences_.empty());
+  Pass(milliseconds(150));
+  EXPECT_EQ(fences_.size(), 2u);
+  Answer(kA, Long(5));
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Fence_AnswerOfAnOlderEpoch_Ignored) {
+  StartThree();
+  Begun();
+  recovery_->OnFenceAnswer(kA, Epoch(1), Long(99), now_);
+  Answer(kB, Long(5));
+  EXPECT_TRUE(seals_.empty());
+}
+
+TEST_F(RecoveryTest, Fence_SameAnswerTwice_CountsOnce) {
+  StartThree();
+  Begun();
+  Answer(kB, Long(5));
+  Answer(kB, Long(5));
+  Pass(seconds(1));
+  EXPECT_TRUE(seals_.empty());
+}
+
+TEST_F(RecoveryTest, Fence_NothingAppended_SealedEmptyWithoutCopies) {
+  Start({{kA, false}, {kB, true}});
+  Begun();
+  Answer(kB, Long(0));
+  ASSERT_EQ(seals_.size(), 1u);
+  EXPECT_EQ(seals_[0].length, 0u);
+  EXPECT_EQ(seals_[0].crc32c, 0u);
+}
+
+TEST_F(RecoveryTest, Fence_SameLengthOtherBytes_NotCountedAsHolder) {
+  StartThree();
+  Begun();
+  FenceAnswer lie = Long(10);
+  lie.crc32c ^= 1;
+  Answer(kB, lie);
+  Answer(kC, Long(10));
+  EXPECT_TRUE(seals_.empty());
+  Answer(kA, Long(10));
+  ASSERT_EQ(seals_.size(), 1u);
+  EXPECT_EQ(seals_[0].crc32c, Long(10).crc32c);
+}
+
+TEST_F(RecoveryTest, Pair_LoneSurvivor_CopiedToAnotherServerFirst) {
+  Start({{kA, false}, {kB, true}});
+  Begun();
+  Answer(kB, Long(10));
+  EXPECT_TRUE(seals_.empty());
+  ASSERT_EQ(picks_.size(), 1u);
+  EXPECT_EQ(picks_[0].exclude, (std::vector<ServerId>{kA, kB}));
+  recovery_->OnTarget(kD, now_);
+  Take();
+  ASSERT_EQ(copies_.size(), 1u);
+  EXPECT_EQ(copies_[0].server, kD);
+  Conformed(kD);
+  ASSERT_EQ(seals_.size(), 1u);
+  recovery_->OnSealLogged(absl::OkStatus(), now_);
+  Take();
+  EXPECT_EQ(sealed_->holders, (std::vector<ServerId>{kB, kD}));
+}
+
+TEST_F(RecoveryTest, Pair_NoOtherServer_AsksAgainAndTakesTheReturningMember) {
+  Start({{kA, false}, {kB, true}});
+  Begun();
+  Answer(kB, Long(10));
+  recovery_->OnTarget(ServerId(), now_);
+  Take();
+  EXPECT_EQ(picks_.size(), 1u);
+  Pass(milliseconds(250));
+  EXPECT_EQ(picks_.size(), 2u);
+  Up(kA);
+  EXPECT_EQ(fences_.back().server, kA);
+  Answer(kA, Long(3));
+  ASSERT_EQ(copies_.size(), 1u);
+  EXPECT_EQ(copies_[0].server, kA);
+  Conformed(kA);
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Pair_DamagedMemberAndNoOtherServer_RebuiltInPlace) {
+  Start({{kA, true}, {kB, true}});
+  Begun();
+  Answer(kA, kDamaged);
+  Answer(kB, Long(10));
+  ASSERT_EQ(picks_.size(), 1u);
+  recovery_->OnTarget(ServerId(), now_);
+  Take();
+  ASSERT_EQ(copies_.size(), 1u);
+  EXPECT_EQ(copies_[0].server, kA);
+}
+
+TEST_F(RecoveryTest, Copy_TargetFails_AnotherIsPicked) {
+  Start({{kA, false}, {kB, true}});
+  Begun();
+  Answer(kB, Long(10));
+  recovery_->OnTarget(kC, now_);
+  Take();
+  Conformed(kC, kUnreachable);
+  ASSERT_EQ(picks_.size(), 2u);
+  EXPECT_EQ(picks_[1].exclude, (std::vector<ServerId>{kA, kB, kC}));
+  recovery_->OnTarget(kD, now_);
+  Take();
+  Conformed(kD);
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Copy_TheOnlySourceDies_BeginsAgainWithANewEpoch) {
+  StartThree();
+  Begun();
+  Answer(kA, kUnreachable);
+  Answer(kB, Long(10));
+  Answer(kC, Long(20));
+  ASSERT_EQ(copies_.size(), 1u);
+  Down(kC);
+  ASSERT_EQ(begins_.size(), 2u);
+  EXPECT_EQ(begins_[1].epoch, Epoch(3));
+  // A late answer of the older epoch changes nothing.
+  recovery_->OnConformAnswer(kB, Epoch(2), absl::OkStatus(), now_);
+  Begun();
+  Answer(kB, Long(20));
+  EXPECT_TRUE(seals_.empty());
+  Answer(kA, Long(20));
+  ASSERT_EQ(seals_.size(), 1u);
+  EXPECT_EQ(seals_[0].epoch, Epoch(3));
+}
+
+TEST_F(RecoveryTest, Fence_LongestAnswererDies_TheOtherTwoAreEnough) {
+  StartThree();
+  Begun();
+  Answer(kC, Long(30));
+  Down(kC);
+  Answer(kA, Long(20));
+  EXPECT_TRUE(seals_.empty());
+  Answer(kB, Long(20));
+  ASSERT_EQ(seals_.size(), 1u);
+  EXPECT_EQ(seals_[0].length, 20u);
+}
+
+TEST_F(RecoveryTest, Seal_LogRefuses_Abandoned) {
+  StartThree();
+  Begun();
+  Answer(kB, Long(10));
+  Answer(kC, Long(10));
+  recovery_->OnSealLogged(kUnknown, now_);
+  Take();
+  EXPECT_TRUE(HasReason(abandoned_, v1::UNKNOWN_CHUNK));
+  EXPECT_TRUE(recovery_->ended());
+}
+
+TEST_F(RecoveryTest, Begin_LogRefuses_Abandoned) {
+  StartThree();
+  recovery_->OnBeginLogged(kUnknown, now_);
+  Take();
+  EXPECT_FALSE(abandoned_.ok());
+}
+
+TEST_F(RecoveryTest, Fence_ReplicaSealedAlready_ItsLengthStands) {
+  StartThree();
+  Begun();
+  FenceAnswer sealed = Long(10);
+  sealed.sealed = true;
+  Answer(kB, sealed);
+  Answer(kC, Long(20));
+  Answer(kA, Long(10));
+  ASSERT_EQ(seals_.size(), 1u);
+  EXPECT_EQ(seals_[0].length, 10u);
+}
+
+}  // namespace
+}  // namespace appendfs

@@ -1,0 +1,175 @@
+#include "master/chunks/repair_planner.h"
+
+#include <gtest/gtest.h>
+
+namespace appendfs {
+namespace {
+
+using Kind = RepairTask::Kind;
+using std::chrono::seconds;
+
+constexpr ChunkHandle kChunk{7};
+
+class RepairPlannerTest : public testing::Test {
+ protected:
+  void AddServers(uint64_t count) {
+    for (uint64_t id = 1; id <= count; ++id) Revive(id);
+  }
+  void Revive(uint64_t id) {
+    v1::RegisterRequest request;
+    request.set_address("cs");
+    request.set_start_id(1);
+    request.set_capacity_bytes(1000);
+    request.set_available_bytes(900 - id);
+    servers_.Register(ServerId(id), request, now_);
+  }
+  // Only the named servers stay alive.
+  void Pass(Duration duration, std::vector<uint64_t> alive) {
+    for (Duration passed{}; passed < duration; passed += std::chrono::milliseconds(100)) {
+      now_ += std::chrono::milliseconds(100);
+      for (uint64_t id : alive) {
+        v1::HeartbeatRequest beat;
+        beat.set_server_id(id);
+        beat.set_registration(servers_.Find(ServerId(id))->registration);
+        beat.set_capacity_bytes(1000);
+        beat.set_available_bytes(900 - id);
+        servers_.Heartbeat(beat, now_);
+      }
+      for (ServerId lost : servers_.Tick(now_)) planner_.LookAtServer(lost, now_);
+    }
+  }
+  void AddChunk(std::vector<std::pair<uint64_t, ReplicaHealth>> replicas) {
+    SealedChunk& chunk = chunks_.AddSealed(kChunk, 100, 1, Epoch(2));
+    for (auto [id, health] : replicas) chunk.Set(servers_.SlotOf(ServerId(id)), health);
+    planner_.Look(kChunk, now_);
+  }
+  std::vector<RepairTask> Plan(bool safe_mode = false) { return planner_.Plan(now_, safe_mode); }
+
+  Duration now_ = seconds(1000);
+  ServerTable servers_{{.dead_after = seconds(2), .unseen_after = seconds(3)}, now_};
+  ChunkTable chunks_;
+  RepairPlanner planner_{chunks_, servers_, {}};
+};
+
+TEST_F(RepairPlannerTest, ThreeGood_Nothing) {
+  AddServers(4);
+  AddChunk({{1, ReplicaHealth::kGood}, {2, ReplicaHealth::kGood}, {3, ReplicaHealth::kGood}});
+  EXPECT_TRUE(Plan().empty());
+  EXPECT_EQ(planner_.waiting(), 0u);
+}
+
+TEST_F(RepairPlannerTest, JustSealed_EveryMemberIsToldAlsoInSafeMode) {
+  AddServers(3);
+  AddChunk({{1, ReplicaHealth::kHolder}, {2, ReplicaHealth::kHolder}, {3, ReplicaHealth::kStray}});
+  auto tasks = Plan(true);
+  ASSERT_EQ(tasks.size(), 3u);
+  for (const RepairTask& task : tasks) {
+    EXPECT_EQ(task.kind, Kind::kConform);
+    EXPECT_GE(task.sources.size(), 1u);
+    EXPECT_EQ(std::count(task.sources.begin(), task.sources.end(), task.server), 0);
+    EXPECT_EQ(std::count(task.sources.begin(), task.sources.end(), ServerId(3)), 0);
+  }
+  EXPECT_TRUE(Plan(true).empty()) << "they are under way";
+  for (const RepairTask& task : tasks) planner_.OnDone(task, absl::OkStatus(), now_);
+  EXPECT_TRUE(Plan().empty());
+  EXPECT_EQ(planner_.waiting(), 0u);
+}
+
+TEST_F(RepairPlannerTest, ConformFails_AgainAfterAWhile) {
+  AddServers(3);
+  AddChunk({{1, ReplicaHealth::kGood}, {2, ReplicaHealth::kGood}, {3, ReplicaHealth::kStray}});
+  auto tasks = Plan();
+  ASSERT_EQ(tasks.size(), 1u);
+  planner_.OnDone(tasks[0], MakeError(v1::UNREACHABLE, ""), now_);
+  EXPECT_TRUE(Plan().empty());
+  Pass(seconds(6), {1, 2, 3});
+  EXPECT_EQ(Plan().size(), 1u);
+}
+
+TEST_F(RepairPlannerTest, Damaged_RebuiltInPlaceOutsideSafeMode) {
+  AddServers(3);
+  AddChunk({{1, ReplicaHealth::kGood}, {2, ReplicaHealth::kGood}, {3, ReplicaHealth::kDamaged}});
+  EXPECT_TRUE(Plan(true).empty());
+  Pass(seconds(6), {1, 2, 3});
+  auto tasks = Plan();
+  ASSERT_EQ(tasks.size(), 1u);
+  EXPECT_EQ(tasks[0].kind, Kind::kCopy);
+  EXPECT_EQ(tasks[0].server, ServerId(3));
+  EXPECT_EQ(tasks[0].sources, (std::vector<ServerId>{ServerId(1), ServerId(2)}));
+}
+
+TEST_F(RepairPlannerTest, ServerLost_CopyAfterTheGraceOutsideSafeMode) {
+  AddServers(4);
+  AddChunk({{1, ReplicaHealth::kGood}, {2, ReplicaHealth::kGood}, {3, ReplicaHealth::kGood}});
+  Plan();
+  Pass(seconds(3), {1, 2, 4});
+  EXPECT_TRUE(Plan().empty());
+  Pass(seconds(6), {1, 2, 4});
+  EXPECT_TRUE(Plan(true).empty());
+  Pass(seconds(2), {1, 2, 4});
+  auto tasks = Plan();
+  ASSERT_EQ(tasks.size(), 1u);
+  EXPECT_EQ(tasks[0].kind, Kind::kCopy);
+  EXPECT_EQ(tasks[0].server, ServerId(4));
+  Pass(seconds(10), {1, 2, 4});
+  EXPECT_TRUE(Plan().empty()) << "one copy is enough";
+  planner_.OnDone(tasks[0], absl::OkStatus(), now_);
+  EXPECT_TRUE(Plan().empty());
+}
+
+TEST_F(RepairPlannerTest, NoSource_NothingIsInvented) {
+  AddServers(3);
+  AddChunk({{1, ReplicaHealth::kDamaged}, {2, ReplicaHealth::kDamaged}});
+  Pass(seconds(30), {1, 2, 3});
+  EXPECT_TRUE(Plan().empty());
+}
+
+TEST_F(RepairPlannerTest, FourGood_FullestGivesUpIfAllAreConfirmed) {
+  AddServers(4);
+  AddChunk({{1, ReplicaHealth::kGood},
+            {2, ReplicaHealth::kGood},
+            {3, ReplicaHealth::kGood},
+            {4, ReplicaHealth::kGood}});
+  chunks_.FindSealed(kChunk)->Unconfirm(servers_.SlotOf(ServerId(1)));
+  EXPECT_TRUE(Plan().empty());
+  chunks_.FindSealed(kChunk)->Set(servers_.SlotOf(ServerId(1)), ReplicaHealth::kGood);
+  planner_.Look(kChunk, now_);
+  auto tasks = Plan();
+  ASSERT_EQ(tasks.size(), 1u);
+  EXPECT_EQ(tasks[0].kind, Kind::kDelete);
+  EXPECT_EQ(tasks[0].server, ServerId(4));
+}
+
+TEST_F(RepairPlannerTest, StrayBesideThreeGood_Deleted) {
+  AddServers(4);
+  AddChunk({{1, ReplicaHealth::kGood},
+            {2, ReplicaHealth::kGood},
+            {3, ReplicaHealth::kGood},
+            {4, ReplicaHealth::kStray}});
+  auto tasks = Plan();
+  ASSERT_EQ(tasks.size(), 1u);
+  EXPECT_EQ(tasks[0].kind, Kind::kDelete);
+}
+
+TEST_F(RepairPlannerTest, ManyChunks_FewCopiesAtOnce) {
+  AddServers(3);
+  for (uint64_t handle = 100; handle < 120; ++handle) {
+    SealedChunk& chunk = chunks_.AddSealed(ChunkHandle(handle), 100, 1, Epoch(2));
+    for (uint64_t id : {1, 2}) chunk.Set(servers_.SlotOf(ServerId(id)), ReplicaHealth::kGood);
+    planner_.Look(ChunkHandle(handle), now_);
+  }
+  EXPECT_TRUE(Plan().empty());
+  Pass(seconds(7), {1, 2, 3});
+  size_t done = 0;
+  for (int round = 0; round < 100 && done < 20; ++round) {
+    auto tasks = Plan();
+    EXPECT_LE(tasks.size(), 4u);
+    for (const RepairTask& task : tasks) planner_.OnDone(task, absl::OkStatus(), now_);
+    done += tasks.size();
+    Pass(seconds(1), {1, 2, 3});
+  }
+  EXPECT_EQ(done, 20u);
+}
+
+}  // namespace
+}  // namespace appendfs
