@@ -31,10 +31,10 @@ struct ReplicaState {
   uint64_t durable_length = 0;    // bytes
   uint64_t committed_length = 0;  // bytes known here to be on a quorum; <= durable_length
   bool sealed = false;
-  bool damaged = false;           // reason in `damage`; every other field but the handle is then void
+  bool damaged = false;  // reason in `damage`; every other field but the handle is then void
   std::string damage;
-  uint64_t mtime_ns = 0;          // of the last durable batch
-  v1::DedupMemory memory;         // of exactly the durable bytes
+  uint64_t mtime_ns = 0;   // of the last durable batch
+  v1::DedupMemory memory;  // of exactly the durable bytes
 };
 
 // The changes a store makes durable. Each is one journal record, so it is
@@ -49,17 +49,17 @@ struct CreateReplica {
 // entry in one. client 0: bytes without a dedup entry (catch-up).
 struct AppendBatch {
   ChunkHandle handle;
-  Epoch epoch;             // must equal the replica's promised epoch
-  uint64_t offset = 0;     // within the chunk
+  Epoch epoch;          // must equal the replica's promised epoch
+  uint64_t offset = 0;  // within the chunk
   Buffer payload;
-  uint32_t crc32c = 0;     // of the payload; verified by the caller, stored, checked at replay
+  uint32_t crc32c = 0;  // of the payload; verified by the caller, stored, checked at replay
   ClientId client;
   Sequence sequence;
   uint64_t mtime_ns = 0;
 };
 struct FenceReplica {
   ChunkHandle handle;
-  Epoch epoch;             // the new promise; not lower than the present one
+  Epoch epoch;  // the new promise; not lower than the present one
 };
 // Cuts the replica to `length` (<= its durable length), replaces memory and
 // mtime, promises `epoch`, and seals it if asked to.
@@ -80,9 +80,9 @@ using StoreChange =
 
 // The outcome of one submitted change.
 struct StoreCompletion {
-  uint64_t token = 0;     // as given to Submit
+  uint64_t token = 0;  // as given to Submit
   ChunkHandle handle;
-  absl::Status status;    // OK: durable now
+  absl::Status status;          // OK: durable now
   uint64_t durable_length = 0;  // of the replica after the change, in bytes
 };
 
@@ -100,10 +100,11 @@ class StoreListener {
 };
 
 struct StoreOptions {
-  uint64_t segment_bytes = 64ull << 20;       // one journal segment
-  uint64_t max_journal_bytes = 512ull << 20;  // checkpoint before it grows past this
-  uint64_t max_group_bytes = 4ull << 20;      // payload per group commit
-  uint64_t reserved_bytes = 256ull << 20;     // kept free for recovery, sealing and deletion
+  uint64_t segment_bytes = 64ull << 20;         // one journal segment
+  uint64_t max_journal_bytes = 512ull << 20;    // checkpoint before it grows past this
+  uint64_t max_group_bytes = 4ull << 20;        // payload per group commit
+  uint64_t reserved_bytes = 256ull << 20;       // kept free for recovery, sealing and deletion
+  uint64_t max_unapplied_bytes = 256ull << 20;  // in memory; beyond it appends wait their turn
 };
 
 // The identity of a data directory, checked at open.
@@ -155,8 +156,7 @@ class ChunkStore {
   // Committed bytes from `offset`, at most `length`; fewer only at the
   // committed end. Block checksums verified. Errors: UNKNOWN_CHUNK,
   // REPLICA_DAMAGED, CHECKSUM_MISMATCH (the replica is then damaged).
-  virtual absl::StatusOr<ReadResult> Read(ChunkHandle handle, uint64_t offset,
-                                          uint32_t length) = 0;
+  virtual absl::StatusOr<ReadResult> Read(ChunkHandle handle, uint64_t offset, uint32_t length) = 0;
   // The same for durable bytes, committed or not.
   virtual absl::StatusOr<ReadResult> Fetch(ChunkHandle handle, uint64_t offset,
                                            uint32_t length) = 0;

@@ -1,0 +1,204 @@
+#include "chunkserver/store/threaded_chunk_store.h"
+
+#include <glog/logging.h>
+
+#include <utility>
+
+#include "chunkserver/store/import.h"
+
+namespace appendfs {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr Duration kIdle = milliseconds(100);  // then the journal says how far it is durable
+constexpr Duration kBackgroundTick = milliseconds(500);
+constexpr int kTicksToApplyAll = 10;            // small leftovers may wait as long
+constexpr uint64_t kWorthApplying = 256 << 10;  // bytes of one replica
+constexpr uint64_t kWakeBackground = 32 << 20;  // bytes unapplied
+constexpr Duration kSegmentRetry = milliseconds(1000);
+constexpr int kMostRoundsStuck = 100;  // of kIdle, when closing
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ChunkStore>> ChunkStore::Open(FileSystem& fs, const Clock& clock,
+                                                             std::string directory,
+                                                             const StoreOptions& options) {
+  APPENDFS_ASSIGN_OR_RETURN(auto core, StoreCore::Open(fs, clock, std::move(directory), options));
+  return std::make_unique<ThreadedChunkStore>(std::move(core));
+}
+
+ThreadedChunkStore::~ThreadedChunkStore() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!started_) return;
+    commit_stops_ = true;
+  }
+  commit_bell_.Ring();
+  commit_thread_.join();  // the other two still make room for what is left to commit
+  {
+    absl::MutexLock lock(&mutex_);
+    background_stops_ = true;
+  }
+  background_bell_.Ring();
+  background_thread_.join();
+  segment_bell_.Ring();
+  segment_thread_.join();
+}
+
+void ThreadedChunkStore::Start(StoreListener& listener) {
+  listener_ = &listener;
+  absl::MutexLock lock(&mutex_);
+  started_ = true;
+  commit_thread_ = std::thread([this] { CommitLoop(); });
+  background_thread_ = std::thread([this] { BackgroundLoop(); });
+  segment_thread_ = std::thread([this] { SegmentLoop(); });
+}
+
+void ThreadedChunkStore::Submit(StoreChange change, uint64_t token) {
+  if (core_->Submit(std::move(change), token)) commit_bell_.Ring();
+}
+
+absl::StatusOr<ReadResult> ThreadedChunkStore::Read(ChunkHandle handle, uint64_t offset,
+                                                    uint32_t length) {
+  auto result = core_->Read(handle, offset, length, /*committed_only=*/true);
+  if (!result.ok()) commit_bell_.Ring();  // it tells of damage
+  return result;
+}
+
+absl::StatusOr<ReadResult> ThreadedChunkStore::Fetch(ChunkHandle handle, uint64_t offset,
+                                                     uint32_t length) {
+  auto result = core_->Read(handle, offset, length, /*committed_only=*/false);
+  if (!result.ok()) commit_bell_.Ring();
+  return result;
+}
+
+absl::StatusOr<std::unique_ptr<ChunkStore::Import>> ThreadedChunkStore::BeginImport(
+    const ReplicaIdentity& identity, Epoch epoch) {
+  return ReplicaImport::Begin(
+      *core_, identity, epoch,
+      [this](absl::AnyInvocable<absl::Status()> task) { return RunInBackground(std::move(task)); });
+}
+
+absl::Status ThreadedChunkStore::RunInBackground(absl::AnyInvocable<absl::Status()> task) {
+  absl::Status result;
+  bool done = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (started_) {
+      if (background_stops_) return MakeError(v1::SHUTTING_DOWN, "the chunk store is closing");
+      tasks_.push_back({std::move(task), &result, &done});
+      background_bell_.Ring();
+      mutex_.Await(absl::Condition(&done));
+      return result;
+    }
+  }
+  return task();
+}
+
+void ThreadedChunkStore::CommitLoop() {
+  int rounds_stuck = 0;
+  for (;;) {
+    bool committed = false;
+    while (CommitOne()) committed = true;
+    TellDamage();
+    const bool waiting = core_->HasQueued();
+    {
+      absl::MutexLock lock(&mutex_);
+      if (commit_stops_ && !waiting) return;
+      rounds_stuck = commit_stops_ && !committed ? rounds_stuck + 1 : 0;
+    }
+    if (rounds_stuck > kMostRoundsStuck) {
+      auto refused = core_->RefuseQueued(
+          MakeError(v1::NO_SPACE, "the chunk store is closing, and its journal has no room"));
+      if (!refused.empty()) listener_->OnDurable(refused);
+      return;
+    }
+    // What could not be taken waits for a segment, or for room in memory.
+    if (waiting || core_->WantsSegment()) segment_bell_.Ring();
+    if (waiting) background_bell_.Ring();
+    if (!commit_bell_.Wait(kIdle) && !core_->MarkIdle().ok()) TellFailure();
+  }
+}
+
+bool ThreadedChunkStore::CommitOne() {
+  std::unique_ptr<PendingGroup> group = core_->PrepareGroup();
+  if (!group) return false;
+  absl::Status status = core_->CommitGroup(*group);
+  std::vector<StoreCompletion> completions = core_->CompleteGroup(std::move(group), status);
+  if (!status.ok()) TellFailure();
+  if (!completions.empty()) listener_->OnDurable(completions);
+  if (core_->WantsSegment()) segment_bell_.Ring();
+  if (core_->unapplied_bytes() > kWakeBackground || core_->CheckpointIsDue())
+    background_bell_.Ring();
+  return true;
+}
+
+void ThreadedChunkStore::BackgroundLoop() {
+  int ticks = 0;
+  for (bool stop = false; !stop;) {
+    if (!background_bell_.Wait(kBackgroundTick)) ++ticks;
+    {
+      absl::MutexLock lock(&mutex_);
+      stop = background_stops_;
+    }
+    RunTasks();
+    absl::Status status = core_->Apply(ticks >= kTicksToApplyAll ? 1 : kWorthApplying);
+    if (ticks >= kTicksToApplyAll) ticks = 0;
+    if (status.ok()) status = core_->RefreshSpace();
+    if (status.ok() && core_->HasRemovals()) status = core_->RemoveDeleted();
+    if (status.ok() && (stop || core_->CheckpointIsDue())) status = core_->Checkpoint();
+    if (HasReason(status, v1::NO_SPACE)) {
+      LOG_EVERY_N(WARNING, 100) << "chunk files cannot be written: " << status.message();
+    }
+    if (!core_->failure().ok()) TellFailure();
+    if (core_->HasQueued() || core_->HasDamageFound()) commit_bell_.Ring();
+  }
+  RunTasks();
+}
+
+void ThreadedChunkStore::RunTasks() {
+  std::deque<Task> tasks;
+  {
+    absl::MutexLock lock(&mutex_);
+    tasks.swap(tasks_);
+  }
+  for (Task& task : tasks) {
+    absl::Status result = task.work();
+    absl::MutexLock lock(&mutex_);
+    *task.result = std::move(result);
+    *task.done = true;
+  }
+}
+
+void ThreadedChunkStore::SegmentLoop() {
+  for (;;) {
+    segment_bell_.Wait(kSegmentRetry);
+    {
+      absl::MutexLock lock(&mutex_);
+      if (background_stops_) return;
+    }
+    if (!core_->WantsSegment()) continue;
+    absl::Status status = core_->MakeSegment();
+    if (HasReason(status, v1::NO_SPACE)) {
+      LOG_EVERY_N(WARNING, 100) << "no room for a journal segment: " << status.message();
+    }
+    if (!core_->failure().ok()) TellFailure();
+    commit_bell_.Ring();
+  }
+}
+
+void ThreadedChunkStore::TellDamage() {
+  for (const StoreCore::DamageFound& found : core_->TakeDamageFound())
+    listener_->OnReplicaDamaged(found.handle, found.why);
+}
+
+void ThreadedChunkStore::TellFailure() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (std::exchange(failure_told_, true)) return;
+  }
+  listener_->OnStoreFailed(core_->failure());
+}
+
+}  // namespace appendfs
