@@ -28,10 +28,14 @@ ADAPTERS = {
         r"grpc.*|proto/.*\.grpc\.pb\.h|common/rpc/.*",
         [
             "common/rpc/*",
+            "chunkserver/chunkserver_process.cc",
+            "chunkserver/rpc/*",
             "cli/admin_client.cc",
             "client/append_stream.cc",
             "client/chunk_client.cc",
             "client/master_client.cc",
+            "master/chunks/grpc_server_client.cc",
+            "master/master_process.cc",
             "master/rpc/*_service.*",
             "master/rpc/reply.h",
         ],
@@ -39,13 +43,15 @@ ADAPTERS = {
     "libfuse": (
         r"fuse\.h|fuse3/.*|fuse_.*\.h",
         [
-            "fuse/*",
+            "fuse/operations*",
+            "fuse/reply.*",
+            "fuse/session.*",
         ],
     ),
     "RocksDB": (
         r"rocksdb/.*",
         [
-            "master/rocks*",
+            "master/rocksdb_*",
         ],
     ),
 }
