@@ -191,13 +191,14 @@ absl::StatusOr<Buffer> Reader::ReadKnown(uint64_t offset, uint64_t length, Durat
 
 absl::StatusOr<Buffer> Reader::ReadDirect(uint64_t offset, uint64_t length, Duration deadline) {
   Duration backoff = kFirstBackoff;
+  absl::Status error;  // the last one that says more than that nobody answered
   while (true) {
     absl::StatusOr<std::vector<Piece>> pieces;
     {
       absl::MutexLock lock(&mutex_);
       pieces = chunks_.Cut(offset, length, known_->get(), kPieceBytes);
     }
-    absl::Status error = pieces.status();
+    absl::Status failed = pieces.status();
     if (pieces.ok()) {
       auto waiter = std::make_shared<Waiter<Buffer>>();
       shared_.replicas.Fetch(*std::move(pieces), deadline, [waiter](absl::StatusOr<Buffer> bytes) {
@@ -205,8 +206,9 @@ absl::StatusOr<Buffer> Reader::ReadDirect(uint64_t offset, uint64_t length, Dura
       });
       absl::StatusOr<Buffer> bytes = waiter->Take();
       if (bytes.ok()) return bytes;
-      error = bytes.status();
+      failed = bytes.status();
     }
+    if (error.ok() || !IsTransient(failed)) error = failed;
     if (shared_.clock.Monotonic() >= deadline) return error;
     // Replicas move, chunks are sealed: look where the bytes are now.
     absl::Status refreshed = Refresh(/*whole=*/true, deadline);
