@@ -338,7 +338,7 @@ void Cluster::Step() {
       if (Chance() < 0.2)
         for (auto& server : servers_)
           if (server->up()) server->Tick();
-      if (Chance() < 0.05) AskFresh();
+      if (Chance() < 0.3) AskFresh();
       if (tail_.recovering && Chance() < 0.1) BeginRecovery();
       TrySeal(Chance() < 0.5);
       CheckReplicas();
@@ -346,9 +346,13 @@ void Cluster::Step() {
     }
     default: {
       if (in_flight_.empty()) break;
-      std::swap(in_flight_[Pick(std::min<size_t>(in_flight_.size(), 6))], in_flight_.front());
-      Event event = std::move(in_flight_.front());
-      in_flight_.erase(in_flight_.begin());
+      // Mostly in about the order of sending; what is skipped may stay for long.
+      size_t skipped = std::min<size_t>(in_flight_.size() - 1, delayed_);
+      size_t window = std::min<size_t>(in_flight_.size() - skipped, 6);
+      size_t at = Chance() < 0.02 ? Pick(in_flight_.size()) : skipped + Pick(window);
+      if (Chance() < 0.01) delayed_ = Pick(30);
+      Event event = std::move(in_flight_[at]);
+      in_flight_.erase(in_flight_.begin() + at);
       event();
     }
   }
@@ -437,8 +441,8 @@ void Cluster::CheckAcknowledged(ClientId client, const ClientOutcome& outcome) {
 
 void Cluster::AskFresh() {
   // Also of primaries that may have been fenced without knowing it.
-  ChunkHandle handle(1 + Pick(tail_.handle.value()));
-  if (Chance() < 0.6) handle = tail_.handle;
+  ChunkHandle handle = tail_.handle;
+  if (Chance() < 0.5 && handle.value() > 1) handle = ChunkHandle(handle.value() - 1);
   for (auto& server : servers_) {
     if (!server->up()) continue;
     fresh_asked_[++last_token_] = acknowledged_end_;
@@ -460,6 +464,7 @@ void Cluster::BeginRecovery() {
   tail_.recovering = true;
   for (ServerId member : tail_.members) {
     Server* server = servers_[member.value() - 1].get();
+    if (member == tail_.primary && tail_.members.size() == 3 && Chance() < 0.6) continue;
     Send([server, handle = tail_.handle] {
       if (server->up()) server->OnFence(handle);
     });
@@ -528,6 +533,7 @@ void Cluster::Finish() {
   for (auto& server : servers_)
     if (!server->up()) server->Restart();
   const ChunkHandle last = tail_.handle;
+  delayed_ = 0;
   for (int i = 0; i < 10000 && tail_.handle == last; ++i) {
     if (i % 100 == 0) BeginRecovery();
     for (auto& server : servers_) server->DiskStep();

@@ -101,6 +101,7 @@ class Cluster {
   std::vector<std::unique_ptr<Server>> servers_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<Event> in_flight_;
+  size_t delayed_ = 0;  // the oldest messages in flight, which stay there
   Tail tail_;
   std::map<ChunkHandle, FileOffset> bases_;
   std::vector<Stored> file_;  // of sealed chunks, offsets within the file
