@@ -4,6 +4,7 @@ They need root, /dev/fuse and an installed tree (`./dev build` makes build/stage
 APPENDFS_STAGE names another one).
 """
 
+import itertools
 import os
 import re
 import shutil
@@ -93,6 +94,9 @@ def make_cluster():
         one.close()
 
 
+numbers = itertools.count(1)
+
+
 class Here:
     """A test's own directory, by its name on both mounts and in the namespace."""
 
@@ -106,4 +110,5 @@ class Here:
 
 @pytest.fixture
 def here(cluster, request):
-    return Here(cluster, re.sub(r"[^A-Za-z0-9_]", "_", request.node.name))
+    name = re.sub(r"[^A-Za-z0-9_]", "_", request.node.originalname)
+    return Here(cluster, f"{name}_{next(numbers)}")

@@ -93,7 +93,7 @@ def test_cp_recursive(here, tmp_path):
 
 def test_tar_create_and_extract(here, tmp_path):
     tree = make_tree(tmp_path / "tree")
-    run("tar", "cf", here.m / "t.tar", "-C", tree, ".")
+    run("tar", "--format=pax", "-cf", here.m / "t.tar", "-C", tree, ".")
     (here.m / "out").mkdir()
     run("tar", "xpf", here.m2 / "t.tar", "-C", here.m / "out")
     assert_same_tree(tree, here.m2 / "out")
