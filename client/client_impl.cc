@@ -112,19 +112,25 @@ OpenFiles::Hooks ClientImpl::MakeHooks() {
     // A session that has expired has nothing open.
     return master_->Call(request, clock_.Monotonic() + std::chrono::seconds(2)).status();
   };
-  hooks.make_state = [this](InodeId inode) { return MakeState(inode); };
+  hooks.make_state = [this](InodeId inode, const v1::FilePlan* plan) {
+    return MakeState(inode, plan);
+  };
+  hooks.when_idle = [](FileState& state, absl::AnyInvocable<void() &&> done) {
+    state.appender->Flush(std::move(done));
+  };
   hooks.make_file = [this](std::shared_ptr<FileState> state) {
     return std::make_shared<FileImpl>(std::move(state), *handles_);
   };
   return hooks;
 }
 
-std::shared_ptr<FileState> ClientImpl::MakeState(InodeId inode) {
+std::shared_ptr<FileState> ClientImpl::MakeState(InodeId inode, const v1::FilePlan* plan) {
   auto state = std::make_shared<FileState>();
   state->inode = inode;
   state->known = std::make_shared<KnownSize>();
   state->appender = std::make_shared<Appender>(inode, *appenders_, state->known);
   state->reader = std::make_shared<Reader>(inode, *readers_, state->known);
+  if (plan != nullptr) state->reader->SetPlan(*plan);
   return state;
 }
 

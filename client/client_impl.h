@@ -71,7 +71,7 @@ class ClientImpl final : public Client, Session::Listener, PathNodes, PlanSource
   Duration Deadline() const { return clock_.Monotonic() + options_.timeout; }
   absl::StatusOr<v1::Entry> GetEntry(InodeId inode, Duration deadline);
   absl::Status Remove(InodeId parent, std::string_view name, bool directory);
-  std::shared_ptr<FileState> MakeState(InodeId inode);
+  std::shared_ptr<FileState> MakeState(InodeId inode, const v1::FilePlan* plan);
   OpenFiles::Hooks MakeHooks();
   void DropIdleBlocks();
 

@@ -23,7 +23,7 @@ absl::StatusOr<std::shared_ptr<File>> OpenFiles::Open(InodeId inode, bool alread
     slot.promised = false;
     if (std::shared_ptr<File> file = slot.file.lock()) return file;
     gone_.erase(inode);
-    if (slot.state == nullptr && already_registered) slot.state = hooks_.make_state(inode);
+    if (slot.state == nullptr && already_registered) slot.state = hooks_.make_state(inode, nullptr);
     if (slot.state != nullptr) {
       std::shared_ptr<File> file = hooks_.make_file(slot.state);
       slot.file = file;
@@ -39,8 +39,7 @@ absl::StatusOr<std::shared_ptr<File>> OpenFiles::Open(InodeId inode, bool alread
   }
   Slot& slot = slots_[inode];
   slot.busy = false;
-  slot.state = hooks_.make_state(inode);
-  slot.state->reader->SetPlan(*plan);
+  slot.state = hooks_.make_state(inode, &*plan);
   std::shared_ptr<File> file = hooks_.make_file(slot.state);
   slot.file = file;
   return file;
@@ -50,7 +49,7 @@ void OpenFiles::OnFileGone(InodeId inode) {
   std::shared_ptr<FileState> state = Find(inode);
   if (state == nullptr) return;
   // What it has queued is still on its way.
-  state->appender->Flush([this, inode] {
+  hooks_.when_idle(*state, [this, inode] {
     absl::MutexLock lock(&mutex_);
     auto found = slots_.find(inode);
     if (stopped_ || found == slots_.end() || !found->second.file.expired()) return;

@@ -35,7 +35,10 @@ class OpenFiles {
   struct Hooks {
     std::function<absl::StatusOr<v1::FilePlan>(InodeId)> open;
     std::function<absl::Status(const std::vector<InodeId>&)> release;
-    std::function<std::shared_ptr<FileState>(InodeId)> make_state;
+    // `plan`: as the master told it at the opening, or null.
+    std::function<std::shared_ptr<FileState>(InodeId, const v1::FilePlan* plan)> make_state;
+    // Calls back when nothing is queued any more.
+    std::function<void(FileState&, absl::AnyInvocable<void() &&>)> when_idle;
     std::function<std::shared_ptr<File>(std::shared_ptr<FileState>)> make_file;
   };
 
