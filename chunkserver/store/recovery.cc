@@ -65,17 +65,12 @@ class Recovery {
     out_.checkpoint.highest_handle = std::max(out_.checkpoint.highest_handle, handle.value());
     return *replica;
   }
-  void Damage(ChunkHandle handle, StoredReplica& replica, const std::string& why) {
-    if (replica.damaged()) return;
-    replica.Damage(why);
-    out_.problems.push_back(StrCat("chunk=", handle, " ", why));
-  }
   // Of replicas whose sidecars do not contain journal group `sequence`. The
   // sealed ones do not change any more: what is lost cannot concern them.
   void DamageOpenReplicas(uint64_t sequence, const std::string& why) {
     out_.problems.push_back(why);
     for (auto& [handle, replica] : out_.replicas)
-      if (!replica->sealed() && replica->checkpointed() < sequence) Damage(handle, *replica, why);
+      if (!replica->sealed() && replica->checkpointed() < sequence) replica->Damage(why);
   }
 
   FileSystem& fs_;
@@ -139,14 +134,14 @@ void Recovery::LoadSidecar(ChunkHandle handle, const std::string& path) {
   absl::StatusOr<Sidecar> sidecar =
       content.ok() ? DecodeSidecar(*content, path, handle) : content.status();
   if (!sidecar.ok()) {
-    Damage(handle, Make(handle), std::string(FromAbsl(sidecar.status().message())));
+    Make(handle).Damage(std::string(FromAbsl(sidecar.status().message())));
     return;
   }
   auto replica = std::make_shared<StoredReplica>(*sidecar);
   out_.replicas[handle] = replica;
   if (!options_.cluster_uuid.empty() && !sidecar->cluster_uuid.empty() &&
       sidecar->cluster_uuid != options_.cluster_uuid)
-    Damage(handle, *replica, StrCat(path, ": sidecar of cluster ", sidecar->cluster_uuid));
+    replica->Damage(StrCat(path, ": sidecar of cluster ", sidecar->cluster_uuid));
 }
 
 absl::Status Recovery::Replay(const JournalScan& scan, uint64_t durable) {
@@ -212,10 +207,10 @@ absl::Status Recovery::ReplayGroup(const GroupRef& group, bool was_durable, bool
     }
     const AppendBatch& batch = std::get<AppendRecord>((*records)[i]).batch;
     StoredReplica* replica = Find(batch.handle);
-    if (replica == nullptr || replica->checkpointed() >= sequence) continue;
-    Damage(
-        batch.handle, *replica,
-        StrCat("journal group ", sequence, ": checksum mismatch in the batch at ", batch.offset));
+    if (replica == nullptr) replica = &Make(batch.handle);
+    if (replica->checkpointed() < sequence)
+      replica->Damage(
+          StrCat("journal group ", sequence, ": checksum mismatch in the batch at ", batch.offset));
   }
   return absl::OkStatus();
 }
@@ -235,23 +230,22 @@ void Recovery::ReplayRecord(const JournalRecord& record, uint64_t sequence) {
     if (replica == nullptr)
       Make(handle).Apply(*create, sequence);
     else
-      Damage(handle, *replica, StrCat("journal group ", sequence, " creates it once more"));
+      replica->Damage(StrCat("journal group ", sequence, " creates it once more"));
     return;
   }
   if (replica == nullptr) {
     replica = &Make(handle);
-    Damage(handle, *replica,
-           StrCat("journal group ", sequence, " changes it, but its beginning is missing"));
+    replica->Damage(
+        StrCat("journal group ", sequence, " changes it, but its beginning is missing"));
   }
   const uint64_t unapplied = replica->unapplied();
   if (const auto* append = std::get_if<AppendRecord>(&record)) {
     const AppendBatch& batch = append->batch;
     if (replica->damaged()) return;
     if (batch.offset != replica->length() || replica->sealed()) {
-      Damage(handle, *replica,
-             StrCat("journal group ", sequence, " appends at ", batch.offset,
-                    replica->sealed() ? " to a sealed replica of " : " to a replica of ",
-                    replica->length(), " bytes"));
+      replica->Damage(StrCat("journal group ", sequence, " appends at ", batch.offset,
+                             replica->sealed() ? " to a sealed replica of " : " to a replica of ",
+                             replica->length(), " bytes"));
     } else {
       replica->Apply(batch, SumParts(batch.offset, batch.payload.view(), batch.crc32c), sequence);
       replica->SetCommitted(append->committed_length);
@@ -261,13 +255,12 @@ void Recovery::ReplayRecord(const JournalRecord& record, uint64_t sequence) {
   } else if (const auto* conform = std::get_if<ConformRecord>(&record)) {
     if (replica->damaged()) return;
     if (conform->change.length > replica->length())
-      Damage(handle, *replica,
-             StrCat("journal group ", sequence, " cuts it to ", conform->change.length,
-                    " bytes, but it has ", replica->length()));
+      replica->Damage(StrCat("journal group ", sequence, " cuts it to ", conform->change.length,
+                             " bytes, but it has ", replica->length()));
     else
       replica->Apply(*conform, sequence);
   } else if (const auto* damage = std::get_if<DamageRecord>(&record)) {
-    Damage(handle, *replica, damage->why);
+    replica->Damage(damage->why);
     replica->Apply(*damage, sequence);
   }
   unapplied_ += replica->unapplied() - unapplied;
@@ -278,16 +271,19 @@ absl::Status Recovery::LimitUnapplied() {
   // The journal still has them; nothing needs a sync.
   for (auto& [handle, replica] : out_.replicas) {
     if (replica->unapplied() == 0) continue;
-    JudgeFile(handle, *replica, data_files_.contains(handle));
-    if (replica->damaged()) continue;
+    // Too short a file is not judged yet: a later record may have cut it, and
+    // the cut been applied. Until then nothing is written behind its end.
     APPENDFS_ASSIGN_OR_RETURN(auto file, fs_.Open(layout::DataPath(directory_, handle),
                                                   FileSystem::OpenMode::kCreateOrOpen));
+    APPENDFS_ASSIGN_OR_RETURN(uint64_t size, file->Size());
+    if (size < replica->applied()) continue;
     ApplyPlan plan = PlanApply(*replica, replica->length());
     APPENDFS_RETURN_IF_ERROR(plan.Run(*file));
     FinishApply(plan, *replica);
     data_files_.insert(handle);
   }
   unapplied_ = 0;
+  for (auto& [handle, replica] : out_.replicas) unapplied_ += replica->unapplied();
   return absl::OkStatus();
 }
 
@@ -297,17 +293,19 @@ void Recovery::JudgeFile(ChunkHandle handle, StoredReplica& replica, bool there)
   auto file = fs_.Open(path, FileSystem::OpenMode::kRead);
   absl::StatusOr<uint64_t> size = file.ok() ? (*file)->Size() : file.status();
   if (!size.ok())
-    Damage(handle, replica, std::string(FromAbsl(size.status().message())));
+    replica.Damage(std::string(FromAbsl(size.status().message())));
   else if (*size < replica.applied())
-    Damage(handle, replica,
-           StrCat(path, ": has ", *size, " bytes, should have ", replica.applied()));
+    replica.Damage(StrCat(path, ": has ", *size, " bytes, should have ", replica.applied()));
   else
     replica.SetFileLength(*size);
 }
 
 void Recovery::JudgeFiles() {
-  for (auto& [handle, replica] : out_.replicas)
+  for (auto& [handle, replica] : out_.replicas) {
     JudgeFile(handle, *replica, data_files_.erase(handle) > 0);
+    if (replica->damaged())
+      out_.problems.push_back(StrCat("chunk=", handle, " ", replica->damage()));
+  }
   for (ChunkHandle handle : data_files_) out_.removals.push_back(handle);
 }
 
