@@ -60,7 +60,7 @@ void ChunkRecovery::Begin() {
   epoch_ = epoch_.Next();
   state_ = State::kBeginning;
   enough_since_.reset();
-  target_asked_ = false;
+  target_asked_ = copies_fail_ = false;
   for (Replica& replica : replicas_) {
     replica.fence = Fence::kNone;
     replica.answer.reset();
@@ -174,16 +174,23 @@ bool ChunkRecovery::Agree(Duration now) {
 void ChunkRecovery::Step(Duration now) {
   if (state_ == State::kWaiting && UpMembers() >= NeededAnswers()) Begin();
   if (state_ == State::kFencing || state_ == State::kCopying) SendFences(now);
-  if (state_ == State::kFencing && Agree(now)) state_ = State::kCopying;
+  if (state_ == State::kFencing && Agree(now)) {
+    state_ = State::kCopying;
+    copying_since_ = now;
+  }
   if (state_ == State::kCopying) StepCopying(now);
 }
 
 void ChunkRecovery::StepCopying(Duration now) {
   size_t live = LiveHolders();
   if (live >= kWriteQuorum || agreed_.durable_length == 0) return ProposeSeal();
-  if (live == 0) {
-    // What was agreed on is out of reach. Within an epoch the length never
-    // changes, so start again with a new one.
+  auto under_way = std::count_if(replicas_.begin(), replicas_.end(),
+                                 [](const Replica& r) { return r.copying && r.up; });
+  bool hopeless = copies_fail_ && under_way == 0 && now - copying_since_ >= options_.copying;
+  if (live == 0 || hopeless) {
+    // What was agreed on is out of reach: its holders are gone, or have been
+    // damaged since they answered. Within an epoch the length never changes,
+    // so start again with a new one.
     state_ = State::kWaiting;
     if (UpMembers() >= NeededAnswers()) Begin();
     return;
@@ -192,9 +199,10 @@ void ChunkRecovery::StepCopying(Duration now) {
     bool willing = replica.up && !replica.holds && !replica.copying && replica.copy_retry <= now;
     if (willing && (!replica.member || replica.fence == Fence::kAnswered)) Copy(replica);
   }
-  auto under_way = static_cast<size_t>(std::count_if(
-      replicas_.begin(), replicas_.end(), [](const Replica& r) { return r.copying && r.up; }));
-  if (live + under_way >= kWriteQuorum || target_asked_ || now < target_retry_) return;
+  under_way = std::count_if(replicas_.begin(), replicas_.end(),
+                            [](const Replica& r) { return r.copying && r.up; });
+  if (live + static_cast<size_t>(under_way) >= kWriteQuorum || target_asked_ || now < target_retry_)
+    return;
   PickTarget pick;
   pick.bytes = agreed_.durable_length;
   for (const Replica& replica : replicas_) pick.exclude.push_back(replica.server);
@@ -240,6 +248,7 @@ void ChunkRecovery::OnConformAnswer(ServerId server, Epoch epoch, const absl::St
     replica->holds = true;
   } else {
     replica->copy_retry = now + options_.retry;
+    copies_fail_ = true;
   }
   Step(now);
 }

@@ -24,6 +24,7 @@ struct FenceAnswer {
 struct RecoveryOptions {
   Duration grace = std::chrono::milliseconds(150);  // for the last answer, once enough are there
   Duration retry = std::chrono::milliseconds(200);  // of a command that failed
+  Duration copying = std::chrono::seconds(3);       // if copies fail for so long, ask everyone anew
 };
 
 // The recovery of one chunk (DESIGN §4): fence, agree, copy until a write
@@ -156,6 +157,8 @@ class ChunkRecovery {
   std::vector<Replica> replicas_;
   std::optional<Duration> enough_since_;  // enough answers
   FenceAnswer agreed_;
+  Duration copying_since_{};
+  bool copies_fail_ = false;
   bool target_asked_ = false;
   Duration target_retry_{};
   std::vector<Action> actions_;

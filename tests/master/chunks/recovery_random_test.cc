@@ -1,5 +1,6 @@
 // Recoveries under random weather against a model of what the protocol may
-// assume. Prints its seed; APPENDFS_SEED=n runs that one only.
+// assume. Prints its seed; APPENDFS_SEED=n runs that one
+// only, APPENDFS_RUNS=n as many seeds.
 
 #include <gtest/gtest.h>
 
@@ -233,7 +234,9 @@ class Weather {
         return r.exists && !r.damaged && r.length == length_ && r.promised == message.epoch;
       });
       // One may have been damaged after it had answered.
-      if (length_ > 0) EXPECT_GE(holders + static_cast<long>(damaged_), kWriteQuorum);
+      if (length_ > 0) {
+        EXPECT_GE(holders + static_cast<long>(damaged_), kWriteQuorum);
+      }
     }
     if (!mine) return;
     recovery_->OnSealLogged(status, now_);
@@ -310,9 +313,13 @@ class Weather {
 };
 
 TEST(RecoveryRandomTest, Storm_AnyOrder_AcknowledgedBytesStayAndItEnds) {
+  auto number = [](const char* name) {
+    const char* value = std::getenv(name);
+    return value ? std::strtoull(value, nullptr, 10) : 0ull;
+  };
   uint64_t first = 1, last = 20000;
-  if (const char* seed = std::getenv("APPENDFS_SEED"))
-    first = last = std::strtoull(seed, nullptr, 10);
+  if (uint64_t runs = number("APPENDFS_RUNS")) last = runs;
+  if (uint64_t seed = number("APPENDFS_SEED")) first = last = seed;
   for (uint64_t seed = first; seed <= last; ++seed) {
     SCOPED_TRACE(testing::Message() << "APPENDFS_SEED=" << seed);
     Weather(seed).Run();

@@ -307,6 +307,26 @@ TEST_F(RecoveryTest, Copy_TheOnlySourceDies_BeginsAgainWithANewEpoch) {
   EXPECT_EQ(seals_[0].epoch, Epoch(3));
 }
 
+TEST_F(RecoveryTest, Copy_SourceTurnsOutDamaged_EverybodyIsAskedAnew) {
+  StartThree();
+  Begun();
+  Answer(kA, Long(10));
+  Answer(kB, Long(20));
+  Answer(kC, kUnreachable);
+  for (int i = 0; i < 40 && begins_.size() == 1; ++i) {
+    if (!copies_.empty()) Conformed(copies_.back().server, kUnreachable);
+    recovery_->OnTarget(ServerId(), now_);
+    Pass(milliseconds(200));
+  }
+  ASSERT_EQ(begins_.size(), 2u);
+  Begun();
+  Answer(kB, kDamaged);
+  Answer(kA, Long(10));
+  Answer(kC, Long(10));
+  ASSERT_EQ(seals_.size(), 1u);
+  EXPECT_EQ(seals_[0].length, 10u);
+}
+
 TEST_F(RecoveryTest, Fence_LongestAnswererDies_TheOtherTwoAreEnough) {
   StartThree();
   Begun();
