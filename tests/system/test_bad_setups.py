@@ -112,7 +112,8 @@ def test_wrong_command_lines():
     for program in (MASTER, CHUNKSERVER, MOUNT, APPENDFS):
         result = run(program, "--no-such-option", check=False, env=environment())
         assert result.returncode != 0
-        assert "no-such-option" in result.stderr
+        assert result.stderr.startswith(program.name), result
+        assert len(result.stderr.strip().splitlines()) == 1, result
         assert run(program, "--help", env=environment()).stdout
         assert run(program, "--version", env=environment()).stdout
 

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from tools import bash, fails_with, run, unchanged
+from tools import bash, fails_with, run, unchanged, wait_until
 
 libc = ctypes.CDLL("libc.so.6", use_errno=True)
 
@@ -233,11 +233,12 @@ def test_what_is_allowed_on_a_written_file(file, here):
 
 
 def test_no_space(make_cluster):
+    # A server keeps 256 MiB free for recovery, sealing and deletion.
     def small_disks(directory):
         for i in (1, 2, 3):
             point = directory / f"cs{i}"
             point.mkdir()
-            run("mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", point)
+            run("mount", "-t", "tmpfs", "-o", "size=384m", "tmpfs", point)
 
     cluster = make_cluster(prepare=small_disks, chunk_bytes=16 << 20)
     fd = os.open(cluster.m / "big", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -265,8 +266,6 @@ def test_no_space(make_cluster):
             small.write(b"room again\n")
             os.fsync(small.fileno())
         return True
-
-    from tools import wait_until
 
     wait_until(room_again, 90)
     assert b"room again\n" in (cluster.m2 / "small").read_bytes()
