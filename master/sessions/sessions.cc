@@ -25,7 +25,6 @@ class LoggedSessions final : public Sessions {
   LoggedSessions(const SessionOptions& options, MetaLog& log, OpenFiles& open_files,
                  const Clock& clock)
       : options_(options), log_(log), open_files_(open_files), clock_(clock) {}
-  ~LoggedSessions() override { executor_.reset(); }
 
   absl::Status Load() {
     std::unique_ptr<KeyValueReader> tables = log_.Snapshot();
@@ -49,7 +48,7 @@ class LoggedSessions final : public Sessions {
   void Start(GarbageSink garbage) override {
     garbage_ = std::move(garbage);
     executor_ = MakeThreadExecutor("sessions");
-    executor_->Post([this] { Tick(); });
+    executor_->Post([this, &executor = *executor_] { Tick(executor); });
   }
 
   bool IsLive(ClientId client) const override {
@@ -155,14 +154,14 @@ class LoggedSessions final : public Sessions {
     uint64_t answered_below = 0;  // mutations
   };
 
-  void Tick() {
+  void Tick(Executor& executor) {
     std::vector<ClientId> late = TakeLate();
     if (!late.empty()) {
       for (ClientId client : late) LOG(WARNING) << "client=" << client << " session timed out";
       End(std::move(late), [](absl::Status) {});
     }
     PurgeOrphans();
-    executor_->PostAfter(options_.tick, [this] { Tick(); });
+    executor.PostAfter(options_.tick, [this, &executor] { Tick(executor); });
   }
 
   std::vector<ClientId> TakeLate() {

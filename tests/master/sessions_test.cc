@@ -21,12 +21,14 @@ using ::testing::ElementsAre;
 // A master's half that can be restarted.
 class SessionsTest : public ::testing::Test {
  protected:
-  SessionsTest() { Start(); }
+  SessionsTest() {
+    options_.timeout = std::chrono::seconds(100);
+    options_.tick = std::chrono::milliseconds(1);
+    Start();
+  }
   ~SessionsTest() override { Stop(); }
 
   void Start() {
-    options_.timeout = std::chrono::seconds(100);
-    options_.tick = std::chrono::milliseconds(1);
     files_ = std::make_unique<OpenFiles>();
     MetaLogOptions log_options;
     log_options.gate = files_.get();
@@ -172,6 +174,16 @@ TEST_F(SessionsTest, Restart_SessionThatNeverReclaims_HoldsOrphansUntilItTimesOu
   EXPECT_TRUE(Exists(file));
   clock_.Advance(std::chrono::seconds(200));
   EXPECT_TRUE(Eventually([&] { return !Exists(file); }));
+}
+
+// The destructor once cleared what the ticking thread was about to use.
+TEST_F(SessionsTest, Destroyed_WhileTicking_EndsCleanly) {
+  options_.tick = Duration(0);
+  for (int i = 0; i < 30; ++i) {
+    sessions_ = Sessions::Create(options_, *opened_.log, *files_, clock_).value();
+    sessions_->Start([](std::vector<ChunkHandle>) {});
+    OpenSession();
+  }
 }
 
 TEST_F(SessionsTest, LateCopyOfAnAnsweredMutation_IsRefused) {
