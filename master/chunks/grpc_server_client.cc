@@ -47,6 +47,10 @@ class GrpcServerClient final : public ServerClient {
             Done<v1::InspectResponse> done) override {
     Start(&Stub::async_interface::Inspect, address, std::move(request), timeout, std::move(done));
   }
+  void ConnectAnew(const std::string& address) override {
+    absl::MutexLock lock(&mutex_);
+    stubs_.erase(address);
+  }
 
  private:
   struct Stub {

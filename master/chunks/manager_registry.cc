@@ -68,6 +68,7 @@ v1::RegisterResponse Manager::Admitted(ServerId id, const v1::RegisterRequest& r
   LOG(INFO) << "registered: server=" << id << " address=" << request.address()
             << " registration=" << registration.number
             << (registration.restarted ? " (restarted)" : "");
+  executor_->Post([this, address = request.address()] { client_->ConnectAnew(address); });
   // What it holds is to be confirmed by its report.
   ServerSlot slot = servers_.SlotOf(id);
   chunks_.ForEachSealed([&](ChunkHandle, SealedChunk& chunk) { chunk.Unconfirm(slot); });

@@ -31,6 +31,10 @@ class ServerClient {
                     Done<v1::DeleteChunksResponse> done) = 0;
   virtual void Call(const std::string& address, v1::InspectRequest request, Duration timeout,
                     Done<v1::InspectResponse> done) = 0;
+
+  // There is a new process at `address`: later calls connect at once, instead
+  // of waiting until it is time to try a broken connection again.
+  virtual void ConnectAnew(const std::string& address) {}
 };
 
 std::unique_ptr<ServerClient> MakeGrpcServerClient();
