@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/clock.h"
 
@@ -20,10 +21,14 @@ class QueueBudget {
   // One record is let in however large it is.
   bool Acquire(uint64_t bytes, Duration wait) {
     if (TryAcquire(bytes)) return true;
+    const absl::Time deadline = absl::Now() + absl::FromChrono(wait);
     absl::MutexLock lock(&mutex_);
     waiting_.fetch_add(1);
-    auto room = [this, bytes] { return TryAcquire(bytes); };
-    bool got = mutex_.AwaitWithTimeout(absl::Condition(&room), absl::FromChrono(wait));
+    bool got = false;
+    // The condition only looks: it may be evaluated by others, and often.
+    auto room = [this, bytes] { return HasRoom(used_.load(), bytes); };
+    while (!(got = TryAcquire(bytes)))
+      if (!mutex_.AwaitWithDeadline(absl::Condition(&room), deadline)) break;
     waiting_.fetch_sub(1);
     return got;
   }
@@ -37,10 +42,11 @@ class QueueBudget {
   uint64_t used() const { return used_.load(std::memory_order_relaxed); }
 
  private:
+  bool HasRoom(uint64_t used, uint64_t bytes) const { return used == 0 || used + bytes <= limit_; }
   bool TryAcquire(uint64_t bytes) {
-    uint64_t before = used_.fetch_add(bytes);
-    if (before == 0 || before + bytes <= limit_) return true;
-    used_.fetch_sub(bytes);
+    uint64_t used = used_.load(std::memory_order_relaxed);
+    while (HasRoom(used, bytes))
+      if (used_.compare_exchange_weak(used, used + bytes)) return true;
     return false;
   }
 

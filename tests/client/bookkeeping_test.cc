@@ -48,6 +48,21 @@ TEST(QueueBudget, FullQueue_WaitsForRoomOrGivesUp) {
   EXPECT_EQ(budget.used(), 30u);
 }
 
+TEST(QueueBudget, ManyWaiters_NothingIsTakenTwice) {
+  QueueBudget budget(100);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 6; ++t)
+    threads.emplace_back([&budget] {
+      for (int i = 0; i < 2000; ++i) {
+        ASSERT_TRUE(budget.Acquire(40, std::chrono::seconds(30)));
+        std::this_thread::yield();
+        budget.Release(40);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(budget.used(), 0u);
+}
+
 TEST(QueueBudget, RecordLargerThanTheQueue_IsLetInAlone) {
   QueueBudget budget(10);
   EXPECT_TRUE(budget.Acquire(50, Duration::zero()));
