@@ -4,6 +4,7 @@
 #include <grpcpp/impl/codegen/service_type.h>
 
 #include "common/clock.h"
+#include "common/file_system.h"
 #include "common/rpc/server.h"
 #include "common/str_cat.h"
 #include "master/chunks/chunk_manager.h"
@@ -23,6 +24,9 @@ constexpr Duration kPatience = std::chrono::seconds(2);  // for calls under way 
 class RunningMaster final : public MasterProcess {
  public:
   absl::Status Open(MasterOptions options) {
+    // Before the tables: the message says who has them.
+    APPENDFS_RETURN_IF_ERROR(files_->MakeDirectory(options.data_dir));
+    APPENDFS_ASSIGN_OR_RETURN(lock_, files_->LockFile(options.data_dir + "/master.lock"));
     MetaLogOptions log_options;
     log_options.gate = &open_files_;
     log_options.on_failure = std::move(options.on_failure);
@@ -63,6 +67,8 @@ class RunningMaster final : public MasterProcess {
   uint64_t incarnation() const override { return opened_.incarnation; }
 
  private:
+  const std::unique_ptr<FileSystem> files_ = MakePosixFileSystem();
+  std::unique_ptr<FileSystem::Lock> lock_;
   const SystemClock clock_;
   MetaMachine machine_;
   OpenFiles open_files_;

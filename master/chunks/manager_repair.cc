@@ -76,9 +76,11 @@ void Manager::ConformForRepair(const RepairTask& task,
 void Manager::FinishRepair(const RepairTask& task, const absl::Status& status) {
   absl::MutexLock lock(&mutex_);
   const Duration now = Now();
-  if (!status.ok())
+  if (!status.ok()) {
     LOG(WARNING) << "repair fails: " << Name(task.kind) << " chunk=" << task.handle
                  << " server=" << task.server << ": " << status.message();
+    if (HasReason(status, v1::UNREACHABLE)) servers_.Suspect(task.server, now, false);
+  }
   repair_.OnDone(task, status, now);
   // The file was removed meanwhile, and a replica of it may just have been made.
   if (!chunks_.Knows(task.handle)) garbage_.Add(task.handle, {task.server}, false);

@@ -111,7 +111,8 @@ void Manager::FillStatus(v1::GetStatusResponse& status) const {
   status.set_capacity_bytes(capacity);
   status.set_available_bytes(available);
 
-  if (safe_mode_) status.add_reasons("safe mode: the master has just started, chunkservers are still to report");
+  if (safe_mode_)
+    status.add_reasons("safe mode: the master has just started, chunkservers are still to report");
   if (servers_.alive_count() < kReplicationFactor)
     status.add_reasons(StrCat(servers_.alive_count(), " chunkservers are alive, 3 are wanted"));
   if (under) status.add_reasons(StrCat(under, " chunks have fewer than 3 good replicas"));

@@ -77,6 +77,7 @@ std::optional<Duration> RepairPlanner::Decide(ChunkHandle handle, const SealedCh
   // chunk, or the log, says what they have to be, so no safe mode.
   for (const Live& at : live) {
     if (at.running || at.replica->health == ReplicaHealth::kGood) continue;
+    if (now < at.server->suspect_until) continue;  // it will not answer now
     RepairTask task{RepairTask::Kind::kConform, handle, at.server->id, {}};
     for (ServerId source : sources)
       if (source != at.server->id) task.sources.push_back(source);

@@ -75,7 +75,7 @@ TEST_F(ManagerTest, Recovery_ReplicaLagging_RecoveredAndTheLaggardRepaired) {
   event.set_epoch(chunk->epoch());
   event.set_about_server(fleet_[laggard].id);
   fleet_[primary].events.push_back(event);
-  time_.RunFor(seconds(2));
+  time_.RunFor(seconds(4));
   EXPECT_EQ(SealedCopies(chunk->handle(), "abc"), 3u);
   EXPECT_EQ(log_->recoveries, 1);
   fleet_[primary].events.push_back(event);  // late copy
