@@ -19,14 +19,14 @@ class Recovery {
       : fs_(fs), directory_(directory), journal_(journal), options_(options) {}
 
   absl::StatusOr<RecoveredStore> Run() {
-    const bool mark_known = ReadCheckpoint();
+    const bool known = out_.checkpoint_known = ReadCheckpoint();
     APPENDFS_RETURN_IF_ERROR(LoadSidecars());
     uint64_t durable = out_.checkpoint.first_live_group - 1;
     for (const auto& [handle, replica] : out_.replicas)
       durable = std::max(durable, replica->checkpointed());
-    JournalScan scan = journal_.Scan(mark_known ? out_.checkpoint.first_live_group : 1);
+    JournalScan scan = journal_.Scan(known ? out_.checkpoint.first_live_group : 1);
     durable = std::max(durable, scan.claimed_durable);
-    if (mark_known) {
+    if (known) {
       APPENDFS_RETURN_IF_ERROR(Replay(scan, durable));
     } else {
       // Nobody knows which groups count: the journal is lost as a whole.

@@ -20,6 +20,7 @@ using ReplicaMap = absl::btree_map<ChunkHandle, std::shared_ptr<StoredReplica>>;
 struct RecoveredStore {
   ReplicaMap replicas;
   CheckpointFile checkpoint;
+  bool checkpoint_known = false;      // its file could be read
   std::vector<ChunkHandle> removals;  // files left of no replica
   uint64_t next_sequence = 1;         // of the next journal group
   uint64_t previous_sequence = 0;     // that it follows

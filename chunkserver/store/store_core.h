@@ -190,8 +190,10 @@ class StoreCore {
   std::vector<ChunkHandle> removals_ ABSL_GUARDED_BY(mutex_);
   std::vector<DamageFound> damage_found_ ABSL_GUARDED_BY(mutex_);
   uint64_t unapplied_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t completed_ ABSL_GUARDED_BY(mutex_) = 0;     // sequence of the last visible group
-  uint64_t checkpointed_ ABSL_GUARDED_BY(mutex_) = 0;  // groups before need no replay
+  uint64_t completed_ ABSL_GUARDED_BY(mutex_) = 0;  // sequence of the last visible group
+  static constexpr uint64_t kNone = ~uint64_t{0};
+  // The checkpoint file says that groups up to this need no replay.
+  uint64_t checkpointed_ ABSL_GUARDED_BY(mutex_) = kNone;
   FileSystem::Space space_ ABSL_GUARDED_BY(mutex_);
   uint64_t taken_since_ ABSL_GUARDED_BY(mutex_) = 0;  // bytes accepted since space_ was read
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);

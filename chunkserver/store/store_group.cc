@@ -183,8 +183,10 @@ absl::Status StoreCore::CheckAppend(const AppendBatch& batch, PendingGroup::Chan
   if (batch.offset + size > replica.identity().capacity)
     return MakeError(v1::CHUNK_FULL, StrCat("chunk=", batch.handle, " has no room for ", size,
                                             " bytes at ", batch.offset));
-  if (space_.available_bytes < options_.reserved_bytes + taken_since_ + size)
-    return MakeError(v1::NO_SPACE, StrCat(directory_, " is full but for ", options_.reserved_bytes,
+  // Catch-up is recovery, which the reserved room is for.
+  const uint64_t reserved = batch.client ? options_.reserved_bytes : 0;
+  if (space_.available_bytes < reserved + taken_since_ + size)
+    return MakeError(v1::NO_SPACE, StrCat(directory_, " is full but for ", reserved,
                                           " reserved bytes; free or add space"));
   taken_since_ += size;
   touch.next_offset += size;

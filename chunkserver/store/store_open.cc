@@ -92,7 +92,7 @@ absl::Status StoreCore::Load(const Clock& clock) {
     highest_handle_ = found.checkpoint.highest_handle;
     removals_ = std::move(found.removals);
     completed_ = found.previous_sequence;
-    checkpointed_ = found.checkpoint.first_live_group - 1;
+    checkpointed_ = found.checkpoint_known ? found.checkpoint.first_live_group - 1 : kNone;
     for (const auto& [handle, replica] : replicas_) {
       unapplied_bytes_ += replica->unapplied();
       if (replica->unapplied() > 0 || replica->file_too_long()) to_apply_.insert(handle);
@@ -100,7 +100,11 @@ absl::Status StoreCore::Load(const Clock& clock) {
     }
   }
   if (journal_->WantsSegment()) APPENDFS_RETURN_IF_ERROR(journal_->MakeSegment());
-  return RefreshSpace();
+  APPENDFS_RETURN_IF_ERROR(RefreshSpace());
+  // What was found damaged stays so, whatever becomes of the journal that
+  // showed it; and nothing is promised on a checkpoint file nobody can read.
+  if (!found.problems.empty()) return Checkpoint();
+  return absl::OkStatus();
 }
 
 }  // namespace appendfs
