@@ -438,7 +438,7 @@ TEST_F(StoreCoreTest, Disk_FullButForTheReservedRoom_RefusesAppendsOnly) {
   absl::Status status;
   int accepted = 0;
   for (; accepted < 100 && status.ok(); ++accepted)
-    status = Do(MakeAppend(kA, 3 + 1000 * accepted, std::string(1000, 'x'), ClientId(7),
+    status = Do(MakeAppend(kA, 3 + 1000 * accepted, std::string(1000, 'x'), ClientId(1),
                            Sequence(accepted + 1)))
                  .status;
   EXPECT_TRUE(HasReason(status, v1::NO_SPACE)) << status;
@@ -447,9 +447,9 @@ TEST_F(StoreCoreTest, Disk_FullButForTheReservedRoom_RefusesAppendsOnly) {
   EXPECT_EQ(core_->usage().available_bytes / 1000, 0u);
   EXPECT_TRUE(Do(FenceReplica{kA, Epoch(2)}).status.ok());
   // A replica that catches up may use the reserved room.
-  AppendBatch missing = MakeAppend(kA, 3 + 1000 * (accepted - 1), std::string(1000, 'x'), Epoch(2));
-  missing.client = ClientId();
-  EXPECT_TRUE(Do(std::move(missing)).status.ok());
+  EXPECT_TRUE(Do(MakeAppend(kA, 3 + 1000 * (accepted - 1), std::string(1000, 'x'), ClientId(),
+                            Sequence(), Epoch(2)))
+                  .status.ok());
   Create(kB);
   EXPECT_TRUE(Do(DeleteReplica{kB}).status.ok());
   ConformReplica conform{.handle = kA, .epoch = Epoch(2), .length = 500, .seal = true};
