@@ -124,7 +124,10 @@ void AppenderCore::GiveUpSent(const char* why) {
     std::string message = StrCat(why, ": sequence=", batch.sequence, " client=", client_,
                                  "; it may be in the file, once");
     if (!last_failure_.ok()) message += StrCat(" (last: ", last_failure_.message(), ")");
-    Answered(batch, MakeError(v1::IN_DOUBT, message));
+    absl::Status in_doubt = MakeError(v1::IN_DOUBT, message);
+    // Programs know what to do about a full disk.
+    if (HasReason(last_failure_, v1::NO_SPACE)) in_doubt = WithErrnoOf(v1::NO_SPACE, in_doubt);
+    Answered(batch, in_doubt);
   }
 }
 

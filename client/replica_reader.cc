@@ -143,9 +143,10 @@ std::vector<v1::ServerAddress> ReplicaReader::Order(const Piece& piece) {
   std::erase_if(replicas, [](const auto& replica) { return replica.address().empty(); });
   Duration now = clock_.Monotonic();
   absl::MutexLock lock(&mutex_);
+  const std::map<ServerId, Duration>& silent_until = silent_until_;
   std::stable_partition(replicas.begin(), replicas.end(), [&](const auto& replica) {
-    auto silent = silent_until_.find(ServerId(replica.server_id()));
-    return silent == silent_until_.end() || silent->second <= now;
+    auto silent = silent_until.find(ServerId(replica.server_id()));
+    return silent == silent_until.end() || silent->second <= now;
   });
   return replicas;
 }
