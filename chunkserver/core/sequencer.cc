@@ -232,6 +232,7 @@ void Sequencer::FailQuestions(const std::vector<Freshness::Question>& questions,
 }
 
 void Sequencer::Tick(Duration now) {
+  if (!degraded() && !full_) last_report_ = now;
   if (!stopped()) {
     FailQuestions(fresh_.TakeTimedOut(now, options_.confirm_timeout),
                   MakeError(v1::QUORUM_LOST, StrCat("chunk=", handle_, " epoch=", epoch_,

@@ -96,7 +96,7 @@ void Heartbeat::Complain(const absl::Status& why) {
   Duration now = clock_.Monotonic();
   if (last_complaint_ != Duration::min() && now - last_complaint_ < kComplaintInterval) return;
   last_complaint_ = now;
-  LOG(WARNING) << "the master does not answer, trying on: " << why;
+  LOG(WARNING) << "the master does not answer, trying on: " << why.message();
 }
 
 absl::Status Heartbeat::Register() {
