@@ -6,6 +6,8 @@ namespace appendfs {
 namespace {
 
 constexpr size_t kLooksPerPlan = 2000;
+// Too few servers, say: an event wakes it earlier.
+constexpr Duration kNothingToDo = std::chrono::seconds(3);
 
 }  // namespace
 
@@ -90,22 +92,10 @@ std::optional<Duration> RepairPlanner::Decide(ChunkHandle handle, const SealedCh
     }
     running += Launch(std::move(task), tasks);
   }
-  if (!safe_mode && live.size() < kReplicationFactor && now - since >= options_.grace &&
-      !sources.empty() && copies_ < options_.copies_at_once) {
-    // Copies under way to servers that have no replica yet count as taken.
-    size_t on_the_way = 0;
-    for (const ServerState& server : servers_.all()) {
-      if (!running_.contains({handle, server.id}) || chunk.Find(server.slot)) continue;
-      taken.push_back(server.id);
-      ++on_the_way;
-    }
-    if (live.size() + on_the_way < kReplicationFactor) {
-      std::vector<PlacementCandidate> candidates = servers_.Candidates(now);
-      std::erase_if(candidates, [](const PlacementCandidate& c) { return c.suspect; });
-      ServerId target = PlaceCopy(candidates, chunk.length(), taken);
-      if (target) Launch({RepairTask::Kind::kCopy, handle, target, sources}, tasks);
-    }
-  }
+  bool missing = live.size() < kReplicationFactor && !sources.empty() && !safe_mode;
+  bool copied = false;
+  if (missing && now - since >= options_.grace)
+    copied = CopyMissing(handle, chunk, live.size(), std::move(taken), sources, now, tasks);
   // One too many, all of them sure: the fullest server gives its replica up.
   if (!safe_mode && good > kReplicationFactor && confirmed == good && running == 0) {
     const Live* fullest = nullptr;
@@ -113,8 +103,25 @@ std::optional<Duration> RepairPlanner::Decide(ChunkHandle handle, const SealedCh
       if (!fullest || at.server->available_bytes < fullest->server->available_bytes) fullest = &at;
     Launch({RepairTask::Kind::kDelete, handle, fullest->server->id, {}}, tasks);
   }
-  Duration patience = std::max(options_.retry, since + options_.grace - now);
-  return now + patience;
+  if (good < live.size() || copied || copies_ >= options_.copies_at_once)
+    return now + options_.retry;
+  return std::max(now + kNothingToDo, since + options_.grace);
+}
+
+bool RepairPlanner::CopyMissing(ChunkHandle handle, const SealedChunk& chunk, size_t live,
+                                std::vector<ServerId> taken, const std::vector<ServerId>& sources,
+                                Duration now, std::vector<RepairTask>& tasks) {
+  // Copies under way to servers that have no replica yet count as there.
+  for (const ServerState& server : servers_.all()) {
+    if (!running_.contains({handle, server.id}) || chunk.Find(server.slot)) continue;
+    taken.push_back(server.id);
+    ++live;
+  }
+  if (live >= kReplicationFactor || copies_ >= options_.copies_at_once) return false;
+  std::vector<PlacementCandidate> candidates = servers_.Candidates(now);
+  std::erase_if(candidates, [](const PlacementCandidate& c) { return c.suspect; });
+  ServerId target = PlaceCopy(candidates, chunk.length(), taken);
+  return target && Launch({RepairTask::Kind::kCopy, handle, target, sources}, tasks);
 }
 
 bool RepairPlanner::Launch(RepairTask task, std::vector<RepairTask>& tasks) {

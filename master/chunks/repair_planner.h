@@ -64,6 +64,10 @@ class RepairPlanner {
   // Adds what is to be done now; when to look again, or never.
   std::optional<Duration> Decide(ChunkHandle handle, const SealedChunk& chunk, Duration since,
                                  Duration now, bool safe_mode, std::vector<RepairTask>& tasks);
+  // One more copy, on a server that has none, if there is one to be had.
+  bool CopyMissing(ChunkHandle handle, const SealedChunk& chunk, size_t live,
+                   std::vector<ServerId> taken, const std::vector<ServerId>& sources, Duration now,
+                   std::vector<RepairTask>& tasks);
   bool Launch(RepairTask task, std::vector<RepairTask>& tasks);
   void Schedule(ChunkHandle handle, Duration when, Duration now);
 

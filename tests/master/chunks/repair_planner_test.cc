@@ -106,7 +106,7 @@ TEST_F(RepairPlannerTest, ServerLost_CopyAfterTheGraceOutsideSafeMode) {
   EXPECT_TRUE(Plan().empty());
   Pass(seconds(6), {1, 2, 4});
   EXPECT_TRUE(Plan(true).empty());
-  Pass(seconds(2), {1, 2, 4});
+  Pass(seconds(4), {1, 2, 4});
   auto tasks = Plan();
   ASSERT_EQ(tasks.size(), 1u);
   EXPECT_EQ(tasks[0].kind, Kind::kCopy);
