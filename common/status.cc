@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "absl/strings/cord.h"
 #include "common/str_cat.h"
@@ -11,6 +12,7 @@ namespace appendfs {
 namespace {
 
 constexpr std::string_view kPayloadUrl = "appendfs/reason";
+constexpr std::string_view kErrnoUrl = "appendfs/errno-of";
 
 struct Row {
   Reason reason;
@@ -98,25 +100,39 @@ Reason ReasonOfErrno(int error_number) {
   return v1::INPUT_OUTPUT;
 }
 
+absl::Status WithReason(std::string_view url, Reason reason, absl::Status status) {
+  status.SetPayload(ToAbsl(url), absl::Cord(StrCat(static_cast<int>(reason))));
+  return status;
+}
+
+std::optional<Reason> FindReason(std::string_view url, const absl::Status& status) {
+  auto payload = status.GetPayload(ToAbsl(url));
+  if (!payload) return std::nullopt;
+  int value = std::atoi(std::string(*payload).c_str());
+  if (!v1::Reason_IsValid(value)) return std::nullopt;
+  return static_cast<Reason>(value);
+}
+
 }  // namespace
 
 absl::Status MakeError(Reason reason, std::string_view message) {
-  absl::Status status(ToCode(reason), ToAbsl(message));
-  status.SetPayload(ToAbsl(kPayloadUrl), absl::Cord(StrCat(static_cast<int>(reason))));
-  return status;
+  return WithReason(kPayloadUrl, reason, absl::Status(ToCode(reason), ToAbsl(message)));
 }
 
 Reason ReasonOf(const absl::Status& status) {
   if (status.ok()) return v1::REASON_UNSPECIFIED;
-  if (auto payload = status.GetPayload(ToAbsl(kPayloadUrl))) {
-    int value = std::atoi(std::string(*payload).c_str());
-    if (v1::Reason_IsValid(value)) return static_cast<Reason>(value);
-  }
-  return ReasonOfCode(status.code());
+  return FindReason(kPayloadUrl, status).value_or(ReasonOfCode(status.code()));
+}
+
+absl::Status WithErrnoOf(Reason cause, absl::Status status) {
+  return WithReason(kErrnoUrl, cause, std::move(status));
 }
 
 int ToErrno(Reason reason) { return Find(reason).errno_value; }
-int ToErrno(const absl::Status& status) { return status.ok() ? 0 : ToErrno(ReasonOf(status)); }
+int ToErrno(const absl::Status& status) {
+  if (status.ok()) return 0;
+  return ToErrno(FindReason(kErrnoUrl, status).value_or(ReasonOf(status)));
+}
 absl::StatusCode ToCode(Reason reason) { return Find(reason).code; }
 std::string_view ReasonName(Reason reason) { return Find(reason).name; }
 

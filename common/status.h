@@ -26,6 +26,9 @@ inline bool HasReason(const absl::Status& status, Reason reason) {
 // name for people.
 int ToErrno(Reason reason);
 int ToErrno(const absl::Status& status);  // 0 for OK
+// The same status, but with the errno of `cause`: an append in doubt because
+// the disks are full tells a program ENOSPC.
+absl::Status WithErrnoOf(Reason cause, absl::Status status);
 absl::StatusCode ToCode(Reason reason);
 std::string_view ReasonName(Reason reason);
 

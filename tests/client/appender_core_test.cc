@@ -260,6 +260,19 @@ TEST_F(AppenderCoreTest, SilentTail_IsAskedAboutThenGivenUp) {
   EXPECT_EQ(ask_->failed_reason, v1::TIMED_OUT);
 }
 
+TEST_F(AppenderCoreTest, SentAndThenNoRoomAnywhere_IsInDoubtWithTheErrnoOfAFullDisk) {
+  Tail(kFirst);
+  Append("a");
+  core_.OnBroken(kFirst.handle, kFirst.epoch, MakeError(v1::UNREACHABLE, "gone"), now_);
+  Poll();
+  Append("b");
+  core_.OnTailError(MakeError(v1::NO_SPACE, "no room"), now_);
+  Poll();
+  EXPECT_EQ(ReasonOfAnswer(0), v1::IN_DOUBT);
+  EXPECT_EQ(ToErrno(answers_[0]->status()), ENOSPC);
+  EXPECT_EQ(ReasonOfAnswer(1), v1::NO_SPACE);
+}
+
 TEST_F(AppenderCoreTest, SilentTailReplacedByMaster_BatchesMove) {
   Tail(kFirst);
   Append("a");

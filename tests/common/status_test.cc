@@ -102,6 +102,14 @@ TEST(Status, ErrnoError_NamesCallThingAndReason) {
   EXPECT_EQ(ReasonOf(ErrnoError("x", "/x", EXDEV)), v1::INPUT_OUTPUT);
 }
 
+TEST(Status, WithErrnoOf_KeepsReasonAndMessage) {
+  absl::Status status = WithErrnoOf(v1::NO_SPACE, MakeError(v1::IN_DOUBT, "may be there"));
+  EXPECT_EQ(ToErrno(status), ENOSPC);
+  EXPECT_EQ(ReasonOf(status), v1::IN_DOUBT);
+  EXPECT_EQ(status.message(), "may be there");
+  EXPECT_EQ(ToErrno(MakeError(v1::IN_DOUBT, "may be there")), EIO);
+}
+
 TEST(Status, Transient_OnlyWeather) {
   EXPECT_TRUE(IsTransient(MakeError(v1::NOT_READY, "")));
   EXPECT_TRUE(IsTransient(MakeError(v1::QUORUM_LOST, "")));
