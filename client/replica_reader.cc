@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kParallel = 8;                         // pieces of one range under way
 constexpr Duration kAttempt = std::chrono::seconds(2);  // then the next replica
 constexpr Duration kShunSilent = std::chrono::seconds(1);
+constexpr Duration kShunBad = std::chrono::seconds(5);
 constexpr Duration kReportAgain = std::chrono::seconds(1);
 constexpr size_t kReportsKept = 1024;
 constexpr uint64_t kSpreadBytes = 4ull << 20;  // neighbouring reads stay on one replica
@@ -143,11 +144,15 @@ std::vector<v1::ServerAddress> ReplicaReader::Order(const Piece& piece) {
   std::erase_if(replicas, [](const auto& replica) { return replica.address().empty(); });
   Duration now = clock_.Monotonic();
   absl::MutexLock lock(&mutex_);
-  const std::map<ServerId, Duration>& silent_until = silent_until_;
-  std::stable_partition(replicas.begin(), replicas.end(), [&](const auto& replica) {
-    auto silent = silent_until.find(ServerId(replica.server_id()));
-    return silent == silent_until.end() || silent->second <= now;
-  });
+  auto shunned = [&](ServerId server, ChunkHandle handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    auto found = shunned_until_.find({server, handle});
+    return found != shunned_until_.end() && found->second > now;
+  };
+  auto welcome = [&](const v1::ServerAddress& replica) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    ServerId server(replica.server_id());
+    return !shunned(server, ChunkHandle()) && !shunned(server, ChunkHandle(chunk.handle()));
+  };
+  std::stable_partition(replicas.begin(), replicas.end(), welcome);
   return replicas;
 }
 
@@ -205,8 +210,10 @@ void ReplicaReader::NoteBad(ChunkHandle handle, ServerId server, Reason reason) 
   Duration now = clock_.Monotonic();
   {
     absl::MutexLock lock(&mutex_);
-    if (silent) silent_until_[server] = now + kShunSilent;
+    if (shunned_until_.size() > kReportsKept) shunned_until_.clear();
     if (reported_.size() > kReportsKept) reported_.clear();
+    if (silent) shunned_until_[{server, ChunkHandle()}] = now + kShunSilent;
+    if (bad) shunned_until_[{server, handle}] = now + kShunBad;
     Duration& last = reported_[{handle, server, reason}];
     if (last != Duration::zero() && now - last < kReportAgain) return;
     last = now;

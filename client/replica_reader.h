@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -55,7 +56,8 @@ class ReplicaReader {
   const Report report_;
 
   absl::Mutex mutex_;
-  std::map<ServerId, Duration> silent_until_ ABSL_GUARDED_BY(mutex_);  // tried last until then
+  // Tried last until then: a silent server (no handle), a bad replica.
+  std::map<std::pair<ServerId, ChunkHandle>, Duration> shunned_until_ ABSL_GUARDED_BY(mutex_);
   std::map<std::tuple<ChunkHandle, ServerId, Reason>, Duration> reported_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -258,9 +258,9 @@ TEST_F(AppenderTest, ManyThreads_EveryRecordOnceAndWhole) {
   for (std::thread& thread : threads) thread.join();
   appender_->Flush([&] { flushed.Notify(); });
   flushed.WaitForNotification();
-  Append("last\n");  // lets the server see the end
-  server.join();
   EXPECT_EQ(AwaitAnswers(kThreads * kRecords).size(), size_t{kThreads * kRecords});
+  Append("last\n");  // wakes the server, which then sees the end
+  server.join();
   std::vector<int> next(kThreads, 0);
   std::string file = stream->file();
   for (size_t at = 0, end; (end = file.find('\n', at)) != std::string::npos; at = end + 1) {
