@@ -42,9 +42,8 @@ absl::StatusOr<InodeId> FindRoot(Client& client, const MountOptions& options) {
   if (options.subdirectory == "/") return kRootInode;
   const absl::StatusOr<FileStatus> status = client.Resolve(options.subdirectory);
   if (!status.ok())
-    return MakeError(ReasonOf(status.status()),
-                     StrCat("cannot mount ", options.source, ": ", options.subdirectory, ": ",
-                            FromAbsl(status.status().message())));
+    return MakeError(ReasonOf(status.status()), StrCat("cannot mount ", options.source, ": ",
+                                                       FromAbsl(status.status().message())));
   if (status->type != v1::DIRECTORY)
     return MakeError(v1::NOT_DIRECTORY, StrCat("cannot mount ", options.source, ": ",
                                                options.subdirectory, " is not a directory"));
