@@ -5,12 +5,12 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include "common/rpc/limits.h"
-#include "common/rpc/log.h"
+#include "common/rpc/prepare.h"
 
 namespace appendfs {
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
-  RouteGrpcLog();
+  PrepareGrpc();
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxMessageBytes);

@@ -8,7 +8,7 @@
 #include <mutex>
 
 #include "common/rpc/limits.h"
-#include "common/rpc/log.h"
+#include "common/rpc/prepare.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -27,7 +27,7 @@ void EnableCommonServices() {
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
     const std::string& listen, const std::vector<grpc::Service*>& services) {
-  RouteGrpcLog();
+  PrepareGrpc();
   EnableCommonServices();
   grpc::ServerBuilder builder;
   std::unique_ptr<RpcServer> server(new RpcServer);
