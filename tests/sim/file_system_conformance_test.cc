@@ -239,6 +239,22 @@ TEST_F(SimPower, FailPowerAfter_NothingWorksUntilCrash) {
   EXPECT_TRUE(*fs_.Exists("/d/f"));
 }
 
+TEST_F(SimPower, Kill_LosesNothingUntilThePowerFails) {
+  int kept = 0;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    const std::string path = "/d/f" + std::to_string(seed);
+    auto file = MakeDurable(path, "x");
+    ASSERT_TRUE(file->Write(0, "y").ok());
+    fs_.Kill();
+    EXPECT_FALSE(file->Sync().ok());  // opened before
+    EXPECT_EQ(*ReadWholeFile(fs_, path), "y");
+    fs_.Crash(seed);
+    kept += *ReadWholeFile(fs_, path) == "y";
+  }
+  EXPECT_GT(kept, 5);
+  EXPECT_LT(kept, 45);
+}
+
 TEST_F(SimPower, Faults_SyncWriteReadSpace) {
   auto file = MakeDurable("/d/f", "x");
   fs_.FailSyncAfter(1);

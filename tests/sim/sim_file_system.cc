@@ -116,6 +116,15 @@ void SimFileSystem::Crash(uint64_t seed) {
   std::mt19937_64 random(seed);
   absl::MutexLock lock(&mutex_);
   LoseUnsynced(*root_, random);
+  Restart();
+}
+
+void SimFileSystem::Kill() {
+  absl::MutexLock lock(&mutex_);
+  Restart();
+}
+
+void SimFileSystem::Restart() {
   locks_.clear();
   ++boot_;
   power_is_off_ = false;

@@ -36,6 +36,9 @@ class SimFileSystem final : public FileSystem {
   // Loses what the seed says, and turns the power on. Files opened before are
   // dead, locks are free.
   void Crash(uint64_t seed);
+  // The process died, not the machine: as Crash, but nothing is lost, not even
+  // what a later power failure may still lose.
+  void Kill();
   // Changing operations so far: writes, truncations, syncs, and changes of names.
   uint64_t operations() const;
 
@@ -103,6 +106,7 @@ class SimFileSystem final : public FileSystem {
   absl::StatusOr<std::pair<NodePtr, std::string>> Parent(const std::string& path) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Change(Node& directory, NameChange change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Restart() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LoseUnsynced(Node& node, std::mt19937_64& random) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::Status Write(Node& node, const std::string& path, uint64_t offset,

@@ -3,6 +3,7 @@
 
 #include "chunkserver/store/store_core.h"
 
+#include <glog/logging.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,6 +22,7 @@ constexpr ChunkHandle kA(1), kB(2), kC(3);
 class StoreCoreTest : public ::testing::Test {
  protected:
   StoreCoreTest() {
+    FLAGS_minloglevel = google::GLOG_FATAL;  // failures here are on purpose
     options_.segment_bytes = 64 << 10;
     options_.max_journal_bytes = 512 << 10;
     options_.reserved_bytes = 1 << 20;
@@ -279,6 +281,39 @@ TEST_F(StoreCoreTest, Journal_LongUse_RecyclesSegments) {
   }
   EXPECT_EQ(Fetch(kA), expected);
   EXPECT_LE(fs_.List(layout::JournalDirectory(kDirectory))->size(), 8u);
+}
+
+// Between any two steps, syncs and renames of what a checkpoint does.
+TEST_F(StoreCoreTest, Checkpoint_PowerFailsAtEachOperation_NothingIsLost) {
+  const std::string first = RandomBytes(1, 30000), second = RandomBytes(2, 30000);
+  for (uint64_t operation = 1, finished = 0; finished == 0; ++operation) {
+    ASSERT_LT(operation, 200u);
+    for (uint64_t seed = 1; seed <= 12; ++seed) {
+      const ChunkHandle a(100 * operation + seed * 3), b(a.Next()), gone(b.Next());
+      for (ChunkHandle handle : {a, b, gone}) {
+        Create(handle);
+        Append(handle, first);
+        core_->SetCommitted(handle, 20000);
+      }
+      if (seed % 2) ASSERT_TRUE(core_->Apply(1).ok());
+      if (seed % 3) ASSERT_TRUE(core_->Checkpoint().ok());
+      Append(a, second);
+      ConformReplica cut{.handle = b, .epoch = Epoch(2), .length = 12345};
+      ASSERT_TRUE(Do(cut).status.ok());
+      if (seed % 5) ASSERT_TRUE(core_->Apply(1).ok());
+      ASSERT_TRUE(Do(DeleteReplica{gone}).status.ok());
+      fs_.FailPowerAfter(operation);
+      if (core_->Checkpoint().ok() && !fs_.power_is_off()) finished = operation;
+      core_ = nullptr;
+      fs_.Crash(seed * 1000 + operation);
+      Open();
+      ASSERT_EQ(Fetch(a), first + second) << "operation " << operation << " seed " << seed;
+      ASSERT_EQ(Fetch(b), first.substr(0, 12345)) << "operation " << operation << " seed " << seed;
+      ASSERT_EQ(State(b).epoch, Epoch(2));
+      ASSERT_FALSE(core_->State(gone).ok());
+      for (ChunkHandle handle : {a, b}) ASSERT_TRUE(Do(DeleteReplica{handle}).status.ok());
+    }
+  }
 }
 
 TEST_F(StoreCoreTest, Sidecar_FlippedBit_DamagesWithReason) {

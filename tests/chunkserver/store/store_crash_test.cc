@@ -1,5 +1,5 @@
-// Random changes over several chunks, power failures at random operations (in
-// the middle of groups, checkpoints, recycling, imports, removals and starts),
+// Random changes over several chunks, power failures and kills at random
+// operations (in the middle of groups, checkpoints, recycling, imports, removals and starts),
 // and a model that says what must be there afterwards. Prints its seed when it
 // fails; APPENDFS_SEED=n replays one, APPENDFS_SEEDS=n runs as many.
 
@@ -65,7 +65,10 @@ class CrashRun {
 
   void Crash() {
     core_ = nullptr;
-    fs_.Crash(random_());
+    if (Chance(3))
+      fs_.Kill();  // what the start finds must hold from then on
+    else
+      fs_.Crash(random_());
     ++crashes_;
     armed_ = false;
     if (Chance(3)) {  // and once more while it starts
@@ -206,7 +209,8 @@ class CrashRun {
       changes[token_] = change;
       core_->Submit(std::move(change), token_);
     }
-    while (core_->HasQueued()) {
+    for (int round = 0; core_->HasQueued(); ++round) {
+      if (round > 100) return "no group gets through";
       if (core_->WantsSegment()) {
         std::string problem = Outcome(core_->MakeSegment());
         if (!problem.empty() || fs_.power_is_off()) return problem;
