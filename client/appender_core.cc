@@ -82,7 +82,7 @@ bool AppenderCore::Queue(std::string_view record, std::optional<FileOffset> expe
   batch.crc32c = ExtendCrc32c(batch.crc32c, record);
   queued_bytes_ += record.size();
   if (!tail_) return !asking_ && now >= ask_at_;
-  return !fits || MaySend(batch);
+  return !fits || MaySend(batch, now);
 }
 
 void AppenderCore::Flush(Flushed done) {
@@ -253,8 +253,12 @@ void AppenderCore::WatchSilence(Duration now) {
   }
 }
 
-bool AppenderCore::MaySend(const Batch& batch) const {
-  if (in_flight_ == 0) return true;
+bool AppenderCore::MaySend(const Batch& batch, Duration now) const {
+  if (in_flight_ == 0)
+    // A lone record goes at once. In a stream of them every batch costs the
+    // whole cluster a round of messages and syncs, so they gather first.
+    return batch.closed || flushes_waiting_ > 0 || now >= next_small_ ||
+           batch.size() >= options_.small_batch_bytes;
   if (in_flight_ >= options_.window_batches ||
       in_flight_bytes_ + batch.size() > options_.window_bytes)
     return false;
@@ -270,7 +274,7 @@ void AppenderCore::SendBatches(Output& output, Duration now) {
   for (; next_ < queue_.size(); ++next_) {
     Batch& batch = queue_[next_];
     if (batch.outcome) continue;
-    if (!MaySend(batch)) return;
+    if (!MaySend(batch, now)) return;
     batch.closed = true;
     if (!batch.sent()) {
       batch.predecessor = last_accepted_;
@@ -283,6 +287,7 @@ void AppenderCore::SendBatches(Output& output, Duration now) {
       last_batch_bytes_ = batch.size();
     }
     if (in_flight_ == 0) last_progress_ = now;
+    next_small_ = now + options_.pace;
     batch.in_flight = true;
     ++in_flight_;
     in_flight_bytes_ += batch.size();
@@ -337,7 +342,8 @@ Duration AppenderCore::NextWake(Duration now) const {
   if (!asking_ && !tail_) wake = std::min(wake, std::max(ask_at_, now));
   if (tail_ && in_flight_ > 0)
     wake = std::min(wake, std::max(last_progress_ + options_.doubt_after, ask_at_));
-  return std::max(wake, now + std::chrono::milliseconds(1));
+  if (tail_ && in_flight_ == 0 && next_ < queue_.size()) wake = std::min(wake, next_small_);
+  return std::max(wake, now + std::chrono::microseconds(200));
 }
 
 Duration AppenderCore::AskDeadline(Duration now) const {

@@ -22,6 +22,7 @@ struct AppenderOptions {
   uint64_t window_bytes = 16ull << 20;             // sent and not answered
   int window_batches = 32;                         // the same; below what a primary remembers (64)
   int eager_batches = 4;                           // small batches in flight while someone flushes
+  Duration pace = std::chrono::milliseconds(1);    // between small batches while nobody flushes
   Duration doubt_after = std::chrono::seconds(1);  // silence: ask whether the tail still stands
   Duration give_up_after = std::chrono::seconds(6);  // silence: the tail has failed
 };
@@ -127,7 +128,7 @@ class AppenderCore {
   void GiveUpSent(const char* why);
   void Expire(Duration now);
   void WatchSilence(Duration now);
-  bool MaySend(const Batch& batch) const;
+  bool MaySend(const Batch& batch, Duration now) const;
   void SendBatches(Output& output, Duration now);
   void Ask(Output& output, Duration now);
   void TakeAnswers(Output& output);
@@ -154,6 +155,7 @@ class AppenderCore {
   int failures_ = 0;   // tails lost or refused in a row
   absl::Status last_failure_;
   Duration last_progress_{};  // an outcome, or the first send into silence
+  Duration next_small_{};     // when a small batch that nobody waits for may follow the last one
 };
 
 }  // namespace appendfs

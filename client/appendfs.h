@@ -110,8 +110,10 @@ class File {
   // Queues one record (1 byte to max_record_bytes()); it is in the file whole,
   // once, and never interleaved, or not at all. Records of this client keep
   // their order. Blocks only while the client's queue is full (until the
-  // timeout at most: then the record fails TIMED_OUT). IN_DOUBT is the one
-  // failure after which a record may be in the file (once).
+  // timeout at most: then the record fails TIMED_OUT). A stream of small records
+  // that nobody flushes is sent about once a millisecond; who waits for one
+  // calls FlushAsync after it. IN_DOUBT is the one failure after which a record
+  // may be in the file (once).
   virtual void AppendAsync(std::string_view record, Appended done) = 0;
   // The same, only if the file ends at `expected` when it is appended
   // (EOF_MISMATCH otherwise).

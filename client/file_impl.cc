@@ -14,6 +14,7 @@ absl::StatusOr<FileOffset> FileImpl::Append(std::string_view record) {
     answer->offset = std::move(offset);
     answer->arrived.Notify();
   });
+  FlushAsync([answer] {});  // someone waits: do not gather
   answer->arrived.WaitForNotification();
   return answer->offset;
 }

@@ -87,8 +87,9 @@ std::optional<absl::StatusOr<size_t>> FileHandle::Queue(uint64_t offset, std::st
     if (end) FillGap(*end, offset);
     file_->AppendAtAsync(FileOffset(offset), bytes, std::move(outcome));
   }
-  if (durable) return std::nullopt;
-  return bytes.size();
+  if (!durable) return bytes.size();
+  file_->FlushAsync([] {});  // the writer waits: do not gather
+  return std::nullopt;
 }
 
 void FileHandle::FillGap(uint64_t from, uint64_t to) {

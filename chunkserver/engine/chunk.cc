@@ -113,12 +113,12 @@ void Chunk::CountOwnVotes(Duration now) {
 }
 
 template <class Message>
-void Chunk::Send(ServerId to, const Message& message) {
+void Chunk::Send(ServerId to, const Message& message, Flushing flush) {
   for (const Member& member : members_) {
     if (member.id != to) continue;
     if (member.link == nullptr) return Deliver(message);
     member.link->Queue(message);
-    host_.turn().Flush(member.link);
+    (host_.turn().*flush)(member.link);
     return;
   }
 }

@@ -69,16 +69,23 @@ class Chunk final : private Replica::Output, private Sequencer::Output {
   void ShowCommitted(uint64_t length) override;
   void CastVote(const Vote& vote) override;
   // Sequencer::Output
-  void SendReady(ServerId to, const Ready& ready) override { Send(to, ready); }
-  void SendCommit(ServerId to, const Commit& commit) override { Send(to, commit); }
-  void SendConfirm(ServerId to, const Confirm& confirm) override { Send(to, confirm); }
+  void SendReady(ServerId to, const Ready& ready) override { Send(to, ready, &Turn::Flush); }
+  // A commit can wait: whoever needs the length asks the primary. A message of
+  // its own for each would cost as much as the READY did.
+  void SendCommit(ServerId to, const Commit& commit) override {
+    Send(to, commit, &Turn::FlushLater);
+  }
+  void SendConfirm(ServerId to, const Confirm& confirm) override {
+    Send(to, confirm, &Turn::Flush);
+  }
   void AnswerClient(StreamId to, const ClientOutcome& outcome) override;
   void Release(StreamId stream, uint64_t bytes) override;
   void AnswerFresh(uint64_t token, const absl::StatusOr<FreshLength>& answer) override;
   void Report(const ChunkEvent& event) override { host_.turn().Report(event); }
 
+  using Flushing = void (Turn::*)(const std::shared_ptr<Outlet>&);
   template <class Message>
-  void Send(ServerId to, const Message& message);
+  void Send(ServerId to, const Message& message, Flushing flush);
   void Deliver(const Ready& ready) { replica_.OnReady(ready); }
   void Deliver(const Commit& commit) { replica_.OnCommit(commit); }
   void Deliver(const Confirm&) {}

@@ -293,6 +293,8 @@ void Engine::Tick() {
   Admit();
   const Duration now = clock_.Monotonic();
   Pass pass(*this);
+  for (const auto& outlet : flush_later_) turn_->Flush(outlet);
+  flush_later_.clear();
   absl::erase_if(watched_, [&](ChunkHandle handle) {
     mutex_.AssertHeld();
     Chunk* chunk = Find(handle);

@@ -166,6 +166,7 @@ class Engine final : public StoreListener, private ChunkHost {
   absl::flat_hash_set<ChunkHandle> watched_ ABSL_GUARDED_BY(mutex_);  // those time matters to
   absl::flat_hash_map<StreamId, std::shared_ptr<ClientSink>> clients_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::shared_ptr<VoteSink>> peers_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<std::shared_ptr<Outlet>> flush_later_ ABSL_GUARDED_BY(mutex_);  // at the tick
   StreamId last_stream_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_token_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_map<uint64_t, StoredCall> stored_calls_ ABSL_GUARDED_BY(mutex_);

@@ -12,6 +12,7 @@ class ABSL_SCOPED_LOCKABLE Engine::Pass {
     engine_.turn_ = &turn_;
   }
   ~Pass() ABSL_UNLOCK_FUNCTION() {
+    for (auto& outlet : turn_.TakeLater()) engine_.flush_later_.insert(std::move(outlet));
     engine_.turn_ = nullptr;
     engine_.on_store_thread_ = false;
     engine_.mutex_.Unlock();

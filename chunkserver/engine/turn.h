@@ -14,11 +14,12 @@ namespace appendfs {
 // released: streams to flush, callbacks to run, events to post.
 class Turn {
  public:
-  void Flush(const std::shared_ptr<Outlet>& outlet) {
-    for (const auto& known : outlets_)
-      if (known == outlet) return;
-    outlets_.push_back(outlet);
-  }
+  using Outlets = absl::InlinedVector<std::shared_ptr<Outlet>, 4>;
+
+  void Flush(const std::shared_ptr<Outlet>& outlet) { AddOnce(outlets_, outlet); }
+  // Has something that can wait for the next message, or the engine's next tick.
+  void FlushLater(const std::shared_ptr<Outlet>& outlet) { AddOnce(later_, outlet); }
+  Outlets TakeLater() { return std::move(later_); }
   void Call(absl::AnyInvocable<void() &&> call) { calls_.push_back(std::move(call)); }
   void Report(const ChunkEvent& event) { events_.push_back(event); }
 
@@ -30,7 +31,13 @@ class Turn {
   }
 
  private:
-  absl::InlinedVector<std::shared_ptr<Outlet>, 4> outlets_;
+  static void AddOnce(Outlets& outlets, const std::shared_ptr<Outlet>& outlet) {
+    for (const auto& known : outlets)
+      if (known == outlet) return;
+    outlets.push_back(outlet);
+  }
+
+  Outlets outlets_, later_;
   std::vector<absl::AnyInvocable<void() &&>> calls_;
   std::vector<ChunkEvent> events_;
 };

@@ -53,7 +53,7 @@ class AppenderCoreTest : public testing::Test {
 
   Duration now_ = seconds(100);
   SequenceSource sequences_;
-  AppenderOptions options_;
+  AppenderOptions options_{.pace = Duration::zero()};
   AppenderCore core_{options_, kClient, sequences_};
   std::vector<std::optional<absl::StatusOr<FileOffset>>> answers_;
   std::vector<size_t> order_;
@@ -113,6 +113,34 @@ TEST_F(AppenderCoreTest, LargeBatches_FillTheWindowAndNoMore) {
     sent += sent_.size();
   }
   EXPECT_EQ(sent, 16u);
+}
+
+TEST(AppenderCorePaceTest, StreamOfSmallRecords_GathersUntilThePaceOrAFlush) {
+  const AppenderOptions options;
+  Duration now = seconds(100);
+  SequenceSource sequences;
+  AppenderCore core(options, kClient, sequences);
+  auto append = [&] {
+    core.Queue(
+        "record\n", std::nullopt, [](absl::StatusOr<FileOffset>) {}, now);
+    return core.Poll(now).send.size();
+  };
+  auto answer = [&](uint64_t sequence) {
+    core.OnOutcome(kFirst.handle, kFirst.epoch, Sequence(sequence), FileOffset(0), now);
+    return core.Poll(now).send.size();
+  };
+  core.OnTail(kClient, kFirst, now);
+  EXPECT_EQ(append(), 1u);  // alone: at once
+  EXPECT_EQ(answer(1), 0u);
+  EXPECT_EQ(append(), 0u);  // in a stream: gathers
+  EXPECT_EQ(append(), 0u);
+  EXPECT_EQ(core.NextWake(now), now + options.pace);
+  now += options.pace;
+  EXPECT_EQ(core.Poll(now).send.size(), 1u);
+  EXPECT_EQ(answer(2), 0u);
+  EXPECT_EQ(append(), 0u);
+  core.Flush([] {});  // somebody waits: at once
+  EXPECT_EQ(core.Poll(now).send.size(), 1u);
 }
 
 TEST_F(AppenderCoreTest, ConsecutiveConditionalRecords_ShareOneCondition) {

@@ -57,6 +57,8 @@ TEST_F(EngineTest, Append_Committed_IsAnsweredAndOnAllReplicas) {
   ASSERT_EQ(client_->outcomes.size(), 2u);
   EXPECT_TRUE(client_->outcomes[1].status.ok());
   EXPECT_EQ(client_->outcomes[1].offset, FileOffset(1006));
+  cluster_.engine(1).Tick();  // commits travel with the next message, or then
+  cluster_.Settle();
   for (int server : {1, 2, 3}) {
     EXPECT_EQ(cluster_.store(server).Bytes(kHandle), "hello you");
     EXPECT_EQ(cluster_.store(server).State(kHandle)->committed_length, 9u);
