@@ -1,0 +1,35 @@
+"""python3 -m chaos [--minutes N] [--seed S] [--servers N] [--no-full-disks]"""
+
+import argparse
+import random
+import sys
+from pathlib import Path
+
+from chaos.run import Settings, run_chaos
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev chaos", description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--seed", type=int, help="default: a fresh one, which is printed")
+    parser.add_argument("--servers", type=int, default=4, choices=(3, 4, 5))
+    parser.add_argument("--no-full-disks", action="store_true", help="needs no loop devices")
+    arguments = parser.parse_args()
+    seed = random.SystemRandom().getrandbits(32) if arguments.seed is None else arguments.seed
+    print(f"chaos: seed {seed}, {arguments.minutes:g} minutes", flush=True)
+    problems = run_chaos(
+        Settings(
+            seed=seed,
+            seconds=arguments.minutes * 60,
+            servers=arguments.servers,
+            full_disks=not arguments.no_full_disks,
+            evidence=Path("/tmp") / f"appendfs-chaos-{seed}",
+        ),
+        say=lambda text: print(text, flush=True),
+    )
+    if problems:
+        print(f"again: ./dev chaos --minutes {arguments.minutes:g} --seed {seed}", flush=True)
+    sys.exit(1 if problems else 0)
+
+
+main()

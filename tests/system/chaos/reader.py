@@ -1,0 +1,78 @@
+"""Reads a growing file again and again, as its own process.
+
+    reader.py FILE REPORT --stop STOP
+
+What it saw must stay: the size never shrinks, every end seen is the end of a line, every line is
+whole. REPORT gets one JSON object at the end: {"bytes", "sha256", "reads", "errors", "wrong"}.
+"""
+
+import argparse
+import errno
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from lines import parse_line  # noqa: E402
+
+PAUSE_SECONDS = 0.1
+PART = 1 << 20
+
+
+class Reader:
+    def __init__(self, path):
+        self.path, self.seen, self.digest = path, 0, hashlib.sha256()
+        self.reads = self.errors = 0
+
+    def look(self):
+        size = os.stat(self.path).st_size
+        assert size >= self.seen, f"stat says {size} after {self.seen} bytes were read"
+        with open(self.path, "rb", buffering=0) as file:
+            file.seek(self.seen)
+            part = b""
+            while more := file.read(PART):
+                part += more
+        assert self.seen + len(part) >= size, f"only {self.seen + len(part)} bytes, stat said {size}"
+        assert part == b"" or part.endswith(b"\n"), f"the end seen at {self.seen + len(part)} is torn"
+        for line in part.splitlines(keepends=True):
+            parse_line(line)
+        self.digest.update(part)
+        self.seen += len(part)
+        self.reads += 1
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file")
+    parser.add_argument("report")
+    parser.add_argument("--stop", required=True)
+    arguments = parser.parse_args()
+    reader, wrong = Reader(arguments.file), None
+    while not wrong and not os.path.exists(arguments.stop):
+        try:
+            reader.look()
+        except OSError as error:
+            # Nobody may have written it yet.
+            reader.errors += error.errno != errno.ENOENT or reader.seen > 0
+        except (AssertionError, ValueError) as error:
+            wrong = f"{arguments.file}: {error}"
+        time.sleep(PAUSE_SECONDS)
+    Path(arguments.report).write_text(
+        json.dumps(
+            {
+                "bytes": reader.seen,
+                "sha256": reader.digest.hexdigest(),
+                "reads": reader.reads,
+                "errors": reader.errors,
+                "wrong": wrong,
+            }
+        ),
+        encoding="ascii",
+    )
+
+
+if __name__ == "__main__":
+    main()
