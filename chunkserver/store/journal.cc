@@ -36,18 +36,20 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(FileSystem& fs, std::stri
     std::string path = StrCat(journal->directory_, "/", name);
     auto number = layout::ParseSegmentName(name);
     if (!number) {
-      if (name.ends_with(".tmp")) APPENDFS_RETURN_IF_ERROR(fs.Remove(path));
+      if (name.ends_with(".tmp") && !options.read_only) APPENDFS_RETURN_IF_ERROR(fs.Remove(path));
       continue;
     }
     auto segment = std::make_unique<Segment>();
     segment->path = path;
-    APPENDFS_ASSIGN_OR_RETURN(segment->file, fs.Open(path, FileSystem::OpenMode::kReadWrite));
+    APPENDFS_ASSIGN_OR_RETURN(segment->file,
+                              fs.Open(path, options.read_only ? FileSystem::OpenMode::kRead
+                                                              : FileSystem::OpenMode::kReadWrite));
     APPENDFS_ASSIGN_OR_RETURN(segment->bytes, segment->file->Size());
-    APPENDFS_RETURN_IF_ERROR(segment->file->Sync());
+    if (!options.read_only) APPENDFS_RETURN_IF_ERROR(segment->file->Sync());
     journal->segments_.push_back(std::move(segment));
     journal->next_number_ = std::max(journal->next_number_, *number + 1);
   }
-  APPENDFS_RETURN_IF_ERROR(fs.SyncDirectory(journal->directory_));
+  if (!options.read_only) APPENDFS_RETURN_IF_ERROR(fs.SyncDirectory(journal->directory_));
   return journal;
 }
 

@@ -40,6 +40,7 @@ class Journal {
     uint64_t first_segment_bytes = 16 << 20;  // small: a new directory starts quickly
     uint64_t segment_bytes = 64 << 20;
     uint64_t max_bytes = 512 << 20;
+    bool read_only = false;  // only Scan and ReadGroup are called
   };
 
   // Opens the segments in `directory` (exists) and makes durable what can be

@@ -102,6 +102,7 @@ void ThreadedChunkStore::CommitLoop() {
     bool committed = false;
     while (CommitOne()) committed = true;
     TellDamage();
+    if (!core_->failure().ok()) TellFailure();
     const bool waiting = core_->HasQueued();
     {
       absl::MutexLock lock(&mutex_);
@@ -117,7 +118,7 @@ void ThreadedChunkStore::CommitLoop() {
     // What could not be taken waits for a segment, or for room in memory.
     if (waiting || core_->WantsSegment()) segment_bell_.Ring();
     if (waiting) background_bell_.Ring();
-    if (!commit_bell_.Wait(kIdle) && !core_->MarkIdle().ok()) TellFailure();
+    if (!commit_bell_.Wait(kIdle)) core_->MarkIdle().IgnoreError();  // told in the next round
   }
 }
 
@@ -151,8 +152,8 @@ void ThreadedChunkStore::BackgroundLoop() {
     if (HasReason(status, v1::NO_SPACE)) {
       LOG_EVERY_N(WARNING, 100) << "chunk files cannot be written: " << status.message();
     }
-    if (!core_->failure().ok()) TellFailure();
-    if (core_->HasQueued() || core_->HasDamageFound()) commit_bell_.Ring();
+    // The listener is told by the commit thread only.
+    if (core_->HasQueued() || core_->HasDamageFound() || !status.ok()) commit_bell_.Ring();
   }
   RunTasks();
 }
@@ -183,7 +184,6 @@ void ThreadedChunkStore::SegmentLoop() {
     if (HasReason(status, v1::NO_SPACE)) {
       LOG_EVERY_N(WARNING, 100) << "no room for a journal segment: " << status.message();
     }
-    if (!core_->failure().ok()) TellFailure();
     commit_bell_.Ring();
   }
 }
@@ -194,10 +194,7 @@ void ThreadedChunkStore::TellDamage() {
 }
 
 void ThreadedChunkStore::TellFailure() {
-  {
-    absl::MutexLock lock(&mutex_);
-    if (std::exchange(failure_told_, true)) return;
-  }
+  if (std::exchange(failure_told_, true)) return;
   listener_->OnStoreFailed(core_->failure());
 }
 

@@ -89,7 +89,8 @@ class ThreadedChunkStore final : public ChunkStore {
   void TellFailure();
 
   const std::unique_ptr<StoreCore> core_;
-  StoreListener* listener_ = nullptr;  // set by Start
+  StoreListener* listener_ = nullptr;  // set by Start; called by the commit thread only
+  bool failure_told_ = false;          // by the commit thread
   std::thread commit_thread_, background_thread_, segment_thread_;
   Doorbell commit_bell_, background_bell_, segment_bell_;
 
@@ -98,7 +99,6 @@ class ThreadedChunkStore final : public ChunkStore {
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool commit_stops_ ABSL_GUARDED_BY(mutex_) = false;
   bool background_stops_ ABSL_GUARDED_BY(mutex_) = false;
-  bool failure_told_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace appendfs
