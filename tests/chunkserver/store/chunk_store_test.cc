@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "common/crc32c.h"
 #include "tests/chunkserver/store/store_test_util.h"
 #include "tests/common/temp_dir.h"
@@ -105,6 +108,50 @@ TEST_F(ChunkStoreTest, Append_ManyBatchesPastManySegments_AllThere) {
   EXPECT_EQ(*store_->PrefixCrc32c(kChunk, 100000), Crc32c(expected.substr(0, 100000)));
   Reopen();
   EXPECT_EQ(ReadAll(kChunk), expected);
+}
+
+// Readers meet appends, cuts, the applier and checkpoints; a block that did not
+// match its checksum would be reported as damage.
+TEST_F(ChunkStoreTest, Read_WhileAppendedCutAndApplied_NeverLooksDamaged) {
+  constexpr uint64_t kChunks = 3;
+  std::atomic<uint64_t> reads = 0;
+  for (uint64_t i = 1; i <= kChunks; ++i) ASSERT_TRUE(Do(MakeCreate(ChunkHandle(i))).status.ok());
+  auto read = [&](std::stop_token stop, uint64_t seed) {
+    std::mt19937_64 random(seed);
+    while (!stop.stop_requested()) {
+      const ChunkHandle handle(1 + random() % kChunks);
+      auto result = store_->Fetch(handle, random() % 300000, 1 + random() % 200000);
+      EXPECT_TRUE(result.ok()) << result.status();
+      if (!result.ok()) return;
+      EXPECT_EQ(result->crc32c, Crc32c(result->payload.view()));
+      ++reads;
+    }
+  };
+  std::jthread readers[] = {std::jthread(read, 1), std::jthread(read, 2)};
+  std::mt19937_64 random(3);
+  std::vector<uint64_t> lengths(kChunks + 1, 0);
+  for (int i = 0; i < 1500; ++i) {
+    const ChunkHandle handle(1 + random() % kChunks);
+    uint64_t& length = lengths[handle.value()];
+    StoreCompletion done;
+    if (length > 400000 || random() % 20 == 0) {
+      length = random() % (length + 1);
+      done = Do(ConformReplica{.handle = handle, .epoch = Epoch(1), .length = length});
+    } else {
+      std::string bytes = RandomBytes(random(), 1 + random() % 30000);
+      done = Do(MakeAppend(handle, length, bytes));
+      length += bytes.size();
+      if (random() % 2) store_->SetCommitted(handle, length);
+    }
+    ASSERT_TRUE(done.status.ok()) << done.status;
+    ASSERT_EQ(done.durable_length, length);
+  }
+  for (std::jthread& reader : readers) {
+    reader.request_stop();
+    reader.join();
+  }
+  EXPECT_GT(reads, 0u);
+  for (uint64_t i = 1; i <= kChunks; ++i) EXPECT_FALSE(store_->State(ChunkHandle(i))->damaged);
 }
 
 TEST_F(ChunkStoreTest, Import_AfterDelete_IsThereAndSealed) {

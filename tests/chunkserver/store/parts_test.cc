@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "chunkserver/store/apply_plan.h"
 #include "chunkserver/store/block_sums.h"
 #include "chunkserver/store/directory_files.h"
 #include "chunkserver/store/group.h"
@@ -202,6 +203,24 @@ TEST(UnappliedTail, Cut_PiecesInHandDoNotChange) {
   tail.Append(5, Buffer::From("other bytes"));
   EXPECT_EQ(Join(pieces), "kept, then cut");
   EXPECT_EQ(Join(tail.Pieces(0, 16)), "kept,other bytes");
+}
+
+TEST(ApplyPlan, CutBetweenPlanAndFinish_CountsForNothing) {
+  StoredReplica replica;
+  replica.Apply(MakeCreate(ChunkHandle(1)), 1);
+  replica.Apply(MakeAppend(ChunkHandle(1), 0, "0123456789"), {Crc32c("0123456789")}, 2);
+  ApplyPlan plan = PlanApply(replica, 10);
+  replica.Apply(
+      ConformRecord{{.handle = ChunkHandle(1), .epoch = Epoch(2), .length = 4}, Crc32c("0123")}, 3);
+  replica.Apply(MakeAppend(ChunkHandle(1), 4, "abcdefgh"), {Crc32c("abcdefgh")}, 4);
+  FinishApply(plan, replica);
+  EXPECT_EQ(replica.applied(), 0u);
+  EXPECT_EQ(Join(replica.tail().Pieces(0, 12)), "0123abcdefgh");
+  plan = PlanApply(replica, 12);
+  EXPECT_TRUE(plan.truncate);  // the file holds bytes of the first plan
+  FinishApply(plan, replica);
+  EXPECT_EQ(replica.applied(), 12u);
+  EXPECT_FALSE(replica.file_too_long());
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "chunkserver/store/check_directory.h"
 #include "chunkserver/store/layout.h"
 #include "common/crc32c.h"
 #include "tests/chunkserver/store/store_test_util.h"
@@ -525,6 +526,37 @@ TEST_F(StoreCoreTest, Open_PowerFailsAtEachOperationOfTheFirstStart_NextStartSuc
     ASSERT_TRUE(core.ok()) << operation << ": " << core.status();
   }
   FAIL() << "the first start takes more operations than this test thought";
+}
+
+TEST_F(StoreCoreTest, CheckDirectory_SeesWhatAReaderWouldAndChangesNothing) {
+  ASSERT_TRUE(core_->SetIdentity({"uuid", ServerId(3)}).ok());
+  const std::string bytes = RandomBytes(1, 50000);
+  for (ChunkHandle handle : {kA, kB, kC}) {
+    Create(handle);
+    Append(handle, bytes);
+  }
+  ASSERT_TRUE(core_->Checkpoint().ok());
+  Append(kA, "more");
+  EXPECT_FALSE(CheckDirectory(fs_, kDirectory).ok());  // in use
+  EXPECT_FALSE(CheckDirectory(fs_, "/s").ok());
+  core_ = nullptr;
+  const uint64_t operations = fs_.operations();
+  auto check = CheckDirectory(fs_, kDirectory);
+  ASSERT_TRUE(check.ok()) << check.status();
+  EXPECT_EQ(check->identity.cluster_uuid, "uuid");
+  EXPECT_EQ(check->replicas, 3u);
+  EXPECT_EQ(check->bytes, 3 * 50000u + 4);
+  EXPECT_EQ(check->journal_groups, 1u);
+  EXPECT_THAT(check->problems, ::testing::IsEmpty());
+  ASSERT_TRUE(fs_.FlipBit(layout::DataPath(kDirectory, kB), 49999, 0).ok());
+  ASSERT_TRUE(fs_.FlipBit(layout::SidecarPath(kDirectory, kC), 9, 0).ok());
+  check = CheckDirectory(fs_, kDirectory);
+  ASSERT_TRUE(check.ok()) << check.status();
+  EXPECT_EQ(check->damaged_replicas, 2u);
+  EXPECT_EQ(check->bytes, 50004u);
+  EXPECT_THAT(check->problems,
+              ::testing::UnorderedElementsAre(HasSubstr("chunk=2 "), HasSubstr("chunk=3 ")));
+  EXPECT_EQ(fs_.operations(), operations);
 }
 
 TEST(Tombstones, Add_TooMany_EverythingBelowTheMiddleCountsAsDeleted) {
