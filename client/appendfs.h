@@ -167,6 +167,8 @@ class Client {
                                                      const OpenOptions& options) = 0;
 
   // --- by inode ------------------------------------------------------------
+  // What a name means. The size of a growing file is the largest this client
+  // has seen, for names must work while no server can tell: Stat asks for it.
   virtual absl::StatusOr<FileStatus> Lookup(InodeId parent, std::string_view name) = 0;
   virtual absl::StatusOr<FileStatus> Stat(InodeId inode) = 0;
   virtual absl::StatusOr<FileStatus> SetAttributes(InodeId inode,

@@ -169,7 +169,7 @@ absl::StatusOr<v1::Entry> ClientImpl::LookupEntry(InodeId parent, std::string_vi
 
 absl::StatusOr<FileStatus> ClientImpl::Lookup(InodeId parent, std::string_view name) {
   APPENDFS_ASSIGN_OR_RETURN(v1::Entry entry, LookupEntry(parent, name));
-  return statuses_->Complete(entry, Deadline());
+  return statuses_->AsKnown(entry);
 }
 
 absl::StatusOr<FileStatus> ClientImpl::Stat(InodeId inode) {
@@ -226,7 +226,7 @@ absl::StatusOr<FileStatus> ClientImpl::Link(InodeId inode, InodeId parent, std::
   request.set_parent(parent.value());
   request.set_name(std::string(name));
   APPENDFS_ASSIGN_OR_RETURN(v1::Entry entry, Mutate(std::move(request), Deadline()));
-  return statuses_->Complete(entry, Deadline());
+  return statuses_->AsKnown(entry);
 }
 
 absl::Status ClientImpl::Remove(InodeId parent, std::string_view name, bool directory) {

@@ -76,7 +76,12 @@ std::shared_ptr<StatusResolver::Question> StatusResolver::Ask(const v1::Chunk& t
   return nullptr;
 }
 
-FileStatus StatusResolver::Merge(const v1::Entry& entry, const std::optional<TailLength>& tail) {
+FileStatus StatusResolver::AsKnown(const v1::Entry& entry) const {
+  return Merge(entry, std::nullopt);
+}
+
+FileStatus StatusResolver::Merge(const v1::Entry& entry,
+                                 const std::optional<TailLength>& tail) const {
   FileStatus status = ToFileStatus(entry, tail);
   if (status.type == v1::REGULAR)
     if (std::shared_ptr<KnownSize> known = known_(status.inode))

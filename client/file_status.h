@@ -34,6 +34,8 @@ class StatusResolver {
   // trip if it is still the tail.
   absl::StatusOr<FileStatus> Get(InodeId inode, const std::optional<v1::Chunk>& likely_tail,
                                  Duration deadline);
+  // Asks nobody: the size is the largest this client has seen.
+  FileStatus AsKnown(const v1::Entry& entry) const;
   absl::StatusOr<FileStatus> Complete(const v1::Entry& entry, Duration deadline);
   // All of them, with one question per primary; in their order.
   std::vector<absl::StatusOr<FileStatus>> CompleteAll(const std::vector<v1::Entry>& entries,
@@ -45,7 +47,7 @@ class StatusResolver {
   std::shared_ptr<Question> Ask(const v1::Chunk& tail, Duration deadline);
   absl::StatusOr<FileStatus> Finish(v1::Entry entry, std::shared_ptr<Question> question,
                                     Duration deadline);
-  FileStatus Merge(const v1::Entry& entry, const std::optional<TailLength>& tail);
+  FileStatus Merge(const v1::Entry& entry, const std::optional<TailLength>& tail) const;
 
   ChunkClient& chunks_;
   const Clock& clock_;

@@ -32,7 +32,8 @@ fuse_entry_param MakeEntry(const MountState& state, const FileStatus& status) {
 void ReplyEntry(fuse_req_t request, const FileStatus& status) {
   MountState& state = StateOf(request);
   state.inodes.AddLookups(status.inode);
-  const fuse_entry_param entry = MakeEntry(state, state.inodes.Observe(status));
+  fuse_entry_param entry = MakeEntry(state, state.inodes.Observe(status));
+  if (status.growing) entry.attr_timeout = 0;  // a name does not tell the size
   if (fuse_reply_entry(request, &entry) == -ENOENT) state.inodes.Forget(status.inode, 1);
 }
 

@@ -144,6 +144,25 @@ def test_two_servers_lost_appends_wait_and_then_go_on(make_cluster, tmp_path):
     writing.finish()
 
 
+def test_names_work_while_a_file_has_no_quorum(make_cluster):
+    cluster = make_cluster()
+    log, rotated, spare = (cluster.m / name for name in ("a.log", "a.log.1", "b.log"))
+    for path in (log, spare):
+        with open(path, "ab", buffering=0) as file:
+            file.write(b"line\n")
+            os.fsync(file.fileno())
+    for name in ("cs1", "cs2"):
+        cluster.kill(name)
+    began = time.monotonic()
+    os.rename(log, rotated)
+    os.unlink(spare)
+    assert "a.log.1" in os.listdir(cluster.m2)
+    assert time.monotonic() - began < 10
+    for name in ("cs1", "cs2"):
+        cluster.restart(name)
+    wait_until(lambda: (cluster.m2 / "a.log.1").read_bytes() == b"line\n", 60)
+
+
 def test_everything_killed_at_once(make_cluster, tmp_path):
     cluster = make_cluster()
     writing = Writing(cluster, tmp_path)
