@@ -21,8 +21,8 @@
 #include "chunkserver/store/chunk_store.h"
 #include "common/clock.h"
 #include "common/executor.h"
-#include "common/file_system.h"
 #include "common/rpc/server.h"
+#include "common/server_file_system.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -136,7 +136,7 @@ ChunkserverProcess::ChunkserverProcess(std::unique_ptr<Parts> parts) : parts_(st
 
 absl::StatusOr<std::unique_ptr<ChunkserverProcess>> ChunkserverProcess::Start(
     const ChunkserverOptions& options, absl::AnyInvocable<void(absl::Status) &&> on_fatal) {
-  auto parts = std::make_unique<Parts>(MakePosixFileSystem());
+  auto parts = std::make_unique<Parts>(MakeServerFileSystem());
   APPENDFS_RETURN_IF_ERROR(parts->Start(options, std::move(on_fatal)));
   return std::unique_ptr<ChunkserverProcess>(new ChunkserverProcess(std::move(parts)));
 }

@@ -4,8 +4,8 @@
 #include <grpcpp/impl/codegen/service_type.h>
 
 #include "common/clock.h"
-#include "common/file_system.h"
 #include "common/rpc/server.h"
+#include "common/server_file_system.h"
 #include "common/str_cat.h"
 #include "master/chunks/chunk_manager.h"
 #include "master/namespace/meta_machine.h"
@@ -67,7 +67,7 @@ class RunningMaster final : public MasterProcess {
   uint64_t incarnation() const override { return opened_.incarnation; }
 
  private:
-  const std::unique_ptr<FileSystem> files_ = MakePosixFileSystem();
+  const std::unique_ptr<FileSystem> files_ = MakeServerFileSystem();
   std::unique_ptr<FileSystem::Lock> lock_;
   const SystemClock clock_;
   MetaMachine machine_;

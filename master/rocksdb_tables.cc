@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "common/str_cat.h"
+#include "master/rocksdb_env.h"
 
 namespace appendfs {
 namespace {
@@ -38,6 +39,7 @@ std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), sli
 
 rocksdb::Options MakeOptions() {
   rocksdb::Options options;
+  options.env = TablesEnv();
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   // The default would drop every operation behind a damaged record in silence.

@@ -29,7 +29,7 @@ class Injector:
     # --- a round ------------------------------------------------------------------
 
     def damage_left(self):
-        """Flipped bytes that nobody has found and repaired yet."""
+        """Flipped bytes of chunk files that nobody has found and repaired yet."""
         self.flips = [one for one in self.flips if one.still_there()]
         return self.flips
 
@@ -94,16 +94,17 @@ class Injector:
         flips = []
         if sealed:
             flips = damage.flip_in_chunks(name, self._process(name)["data_dir"], sealed, draw)
+        self.flips += flips
         self._note(flips)
 
     def _flip_in_journal(self, name, draw):
         self._signal(name, signal.SIGKILL)
         wait_until(lambda: not self._alive(self._process(name)), 10, f"{name} is gone")
+        # Not kept: its start reads all of the journal that counts.
         self._note(damage.flip_in_journal(name, self._process(name)["data_dir"], draw))
         return lambda: self.start(name)
 
     def _note(self, flips):
-        self.flips += flips
         self.counts["bytes flipped"] += len(flips)
         for one in flips:
             self.say(f"  {one.path} byte {one.at}: {one.good:02x} is {one.bad:02x}")

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <rocksdb/env.h>
+
+namespace appendfs {
+
+// What the tables' files go through: RocksDB's own; or, in a build with
+// -Dpower_loss=true, one that keeps unsynced bytes in memory, so that killing
+// the master loses them. Lives as long as the process.
+rocksdb::Env* TablesEnv();
+
+}  // namespace appendfs

@@ -1,0 +1,7 @@
+#include "master/rocksdb_env.h"
+
+namespace appendfs {
+
+rocksdb::Env* TablesEnv() { return rocksdb::Env::Default(); }
+
+}  // namespace appendfs
