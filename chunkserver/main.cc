@@ -6,6 +6,7 @@
 
 #include <atomic>
 
+#include "chunkserver/check_program.h"
 #include "chunkserver/chunkserver_process.h"
 #include "common/program.h"
 #include "common/str_cat.h"
@@ -16,13 +17,19 @@ int main(int argc, char** argv) {
   options.listen = "127.0.0.1:9410";
   options.master = "127.0.0.1:9400";
   appendfs::Program program(kName, "Keeps chunk replicas and orders appends to them.");
-  program.Add("--data-dir", options.data_dir, "Directory of the chunks; made if it is missing")
-      ->required();
+  std::string check;
+  program.Add("--data-dir", options.data_dir, "Directory of the chunks; made if it is missing");
+  program.app().add_option("--check", check, "Verify a directory that no server uses, and end");
   program.Add("--listen", options.listen, "HOST:PORT to serve on");
   program.Add("--advertise", options.advertise,
               "HOST:PORT under which clients and other servers reach it (default: --listen)");
   program.Add("--master", options.master, "HOST:PORT of the master");
   if (int code = program.Parse(argc, argv); code >= 0) return code;
+  if (!check.empty()) return appendfs::CheckProgram(kName, check);
+  if (options.data_dir.empty()) {
+    appendfs::PrintError(kName, "--data-dir is required (see appendfs-chunkserver --help)");
+    return 2;
+  }
 
   std::atomic<bool> refused{false};
   auto process = appendfs::ChunkserverProcess::Start(options, [&](absl::Status why) {
