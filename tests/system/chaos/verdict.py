@@ -3,8 +3,11 @@
 import hashlib
 
 from chaos.damage import chunk_file
+from cluster import STAGE
 from lines import check
+from tools import run
 
+CHUNKSERVER = STAGE / "sbin" / "appendfs-chunkserver"
 HEALTHY_SECONDS = 150
 
 
@@ -33,7 +36,17 @@ class Verdict:
         for file, plan in plans.items():
             if file in self._contents:
                 self._attempt(lambda f=file, p=plan: self._compare_replicas(f, p, directories))
+        rotten = {one.server for one in self.injector.damage_left()}
+        for process in directories.values():
+            if process["name"] not in rotten:
+                self._attempt(lambda p=process: self._check_offline(p["data_dir"]))
         return self.problems
+
+    @staticmethod
+    def _check_offline(data_dir):
+        checked = run(CHUNKSERVER, "--check", data_dir, check=False, timeout=300)
+        problems = [line for line in checked.stdout.splitlines() if line.startswith("PROBLEM")]
+        assert checked.returncode == 0, f"{data_dir}: {checked.stderr} {problems[:5]}"
 
     def _attempt(self, step):
         try:
