@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/time.h"
 #include "common/protocol.h"
 #include "common/str_cat.h"
+#include "common/wait.h"
 
 namespace appendfs {
 namespace {
@@ -54,8 +54,7 @@ absl::Status Session::OpenNew(Duration deadline) {
 }
 
 void Session::Start(Listener& listener) {
-  listener_ = &listener;
-  thread_ = std::thread([this] { Run(); });
+  thread_ = std::thread([this, &listener] { Run(listener); });
 }
 
 void Session::Stop() {
@@ -75,18 +74,18 @@ bool Session::AwaitAfter(ClientId id, Duration deadline) {
   auto changed = [this, id]()
                      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return id_ != id || stopping_; };
   absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(&changed),
-                          absl::FromChrono(deadline - clock_.Monotonic()));
+  Await(mutex_, absl::Condition(&changed), deadline - clock_.Monotonic());
   return id_ != id;
 }
 
-void Session::Run() {
+void Session::Run(Listener& listener) {
+  listener_ = &listener;
   while (true) {
     bool expired = false;
     {
       absl::MutexLock lock(&mutex_);
       auto due = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || expired_; };
-      mutex_.AwaitWithTimeout(absl::Condition(&due), absl::FromChrono(interval_));
+      Await(mutex_, absl::Condition(&due), interval_);
       if (stopping_) return;
       expired = expired_;
     }
@@ -128,7 +127,7 @@ void Session::Renew() {
   if (!opened.ok()) {
     LOG(WARNING) << "no new session after client=" << old << ": " << opened.message();
     absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&stopping_), absl::Seconds(1));
+    Await(mutex_, absl::Condition(&stopping_), std::chrono::seconds(1));
     return;
   }
   LOG(WARNING) << "the session client=" << old << " has expired; client=" << id() << " replaces it";

@@ -39,6 +39,8 @@ class Session {
 
   // Starts keeping it alive, until Close; `listener` lives as long.
   void Start(Listener& listener);
+  // What its thread does, until Close; for callers with a thread of their own.
+  void Run(Listener& listener);
   // Ends the session at the master. Nobody may use it any more, but for its id.
   void Close();
 
@@ -62,7 +64,6 @@ class Session {
       : master_(master), clock_(clock), options_(std::move(options)) {}
   void Stop();
   absl::Status OpenNew(Duration deadline);
-  void Run();
   void KeepAlive();
   void Renew();
 

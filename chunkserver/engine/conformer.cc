@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
 #include "common/crc32c.h"
 #include "common/str_cat.h"
+#include "common/wait.h"
 
 namespace appendfs {
 
@@ -20,7 +20,7 @@ class Conformer::Turn {
       owner_.mutex_.AssertHeld();
       return !owner_.busy_.contains(handle_);
     };
-    owner_.mutex_.Await(absl::Condition(&free));
+    Await(owner_.mutex_, absl::Condition(&free), Duration::max());
     owner_.busy_.insert(handle_);
   }
   ~Turn() {
@@ -66,13 +66,13 @@ absl::StatusOr<uint32_t> Conformer::ConformLocked(const ConformCommand& command)
   }
 
   // Nothing of an older epoch gets in from here on.
-  absl::Notification fenced;
+  CountDown fenced;
   absl::StatusOr<ReplicaState> promised;
   engine_.Fence(handle, command.epoch, [&](absl::StatusOr<ReplicaState> now) {
     promised = std::move(now);
-    fenced.Notify();
+    fenced.Count();
   });
-  fenced.WaitForNotification();
+  fenced.Wait();
   if (!promised.ok()) return promised.status();
   const uint64_t held = promised->durable_length;
   if (command.check_crc && held >= command.length) {
@@ -185,13 +185,13 @@ absl::Status Conformer::FetchAll(const ConformCommand& command, uint64_t from, c
 }
 
 absl::Status Conformer::ApplyAndWait(StoreChange change) {
-  absl::Notification applied;
+  CountDown applied;
   absl::Status status;
   engine_.Apply(std::move(change), [&](absl::Status outcome) {
     status = std::move(outcome);
-    applied.Notify();
+    applied.Count();
   });
-  applied.WaitForNotification();
+  applied.Wait();
   return status;
 }
 

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/blocking_counter.h"
 #include "common/str_cat.h"
+#include "common/wait.h"
 
 namespace appendfs {
 namespace {
@@ -67,16 +67,16 @@ absl::Status Control::CreateChunks(const v1::CreateChunksRequest& request,
   APPENDFS_RETURN_IF_ERROR(membership_.CheckCommand(request.origin()));
   const ServerId self = membership_.self().server;
   std::vector<absl::Status> statuses(request.items_size());
-  absl::BlockingCounter done(request.items_size());
+  CountDown done(request.items_size());
   for (int i = 0; i < request.items_size(); ++i) {
     CreateCommand command = ToCommand(request.items(i));
     if (statuses[i] = Check(command, self); !statuses[i].ok()) {
-      done.DecrementCount();
+      done.Count();
       continue;
     }
     engine_.Create(std::move(command), [&statuses, &done, i](absl::Status status) {
       statuses[i] = std::move(status);
-      done.DecrementCount();
+      done.Count();
     });
   }
   done.Wait();
@@ -90,13 +90,13 @@ absl::Status Control::CreateChunks(const v1::CreateChunksRequest& request,
 absl::Status Control::Fence(const v1::FenceRequest& request, v1::FenceResponse& response) {
   APPENDFS_RETURN_IF_ERROR(membership_.CheckCommand(request.origin()));
   std::vector<absl::StatusOr<ReplicaState>> states(request.items_size());
-  absl::BlockingCounter done(request.items_size());
+  CountDown done(request.items_size());
   for (int i = 0; i < request.items_size(); ++i) {
     const v1::FenceRequest::Item& item = request.items(i);
     engine_.Fence(ChunkHandle(item.handle()), Epoch(item.epoch()),
                   [&states, &done, i](absl::StatusOr<ReplicaState> state) {
                     states[i] = std::move(state);
-                    done.DecrementCount();
+                    done.Count();
                   });
   }
   done.Wait();
@@ -150,11 +150,11 @@ absl::Status Control::DeleteChunks(const v1::DeleteChunksRequest& request,
                                    v1::DeleteChunksResponse& response) {
   APPENDFS_RETURN_IF_ERROR(membership_.CheckCommand(request.origin()));
   std::vector<absl::Status> statuses(request.handles_size());
-  absl::BlockingCounter done(request.handles_size());
+  CountDown done(request.handles_size());
   for (int i = 0; i < request.handles_size(); ++i)
     engine_.Delete(ChunkHandle(request.handles(i)), [&statuses, &done, i](absl::Status status) {
       statuses[i] = std::move(status);
-      done.DecrementCount();
+      done.Count();
     });
   done.Wait();
   for (const absl::Status& status : statuses) {

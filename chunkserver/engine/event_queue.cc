@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "absl/time/time.h"
+#include "common/wait.h"
 
 namespace appendfs {
 
@@ -13,13 +13,13 @@ void EventQueue::Post(const ChunkEvent& event) {
 
 std::vector<ChunkEvent> EventQueue::Wait(Duration patience, size_t limit) {
   absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(this, &EventQueue::Wakeful), absl::FromChrono(patience));
+  Await(mutex_, absl::Condition(this, &EventQueue::Wakeful), patience);
   return {events_.begin(), events_.begin() + std::min(limit, events_.size())};
 }
 
 void EventQueue::Pause(Duration time) {
   absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(&closed_), absl::FromChrono(time));
+  Await(mutex_, absl::Condition(&closed_), time);
 }
 
 void EventQueue::Acknowledge(size_t count) {

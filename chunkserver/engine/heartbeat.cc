@@ -61,7 +61,10 @@ Heartbeat::Heartbeat(Engine& engine, ChunkStore& store, Membership& membership, 
 Heartbeat::~Heartbeat() { Stop(); }
 
 void Heartbeat::Start() {
-  thread_ = std::thread([this] { Run(); });
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "heartbeat");
+    Run();
+  });
 }
 
 void Heartbeat::Stop() {
@@ -71,7 +74,6 @@ void Heartbeat::Stop() {
 }
 
 void Heartbeat::Run() {
-  pthread_setname_np(pthread_self(), "heartbeat");
   while (!events_.closed() && !fatal_) {
     absl::Status status = registered_ ? Beat() : Register();
     if (events_.closed()) return;

@@ -38,9 +38,10 @@ class Heartbeat {
   ~Heartbeat();  // as Stop
   void Start();
   void Stop();
+  // What its thread does, until Stop; for callers with a thread of their own.
+  void Run();
 
  private:
-  void Run();
   absl::Status Register();
   absl::Status ReportAll();
   absl::Status Beat();

@@ -45,9 +45,9 @@ class LoggedSessions final : public Sessions {
     });
   }
 
-  void Start(GarbageSink garbage) override {
+  void Start(GarbageSink garbage, std::unique_ptr<Executor> executor) override {
     garbage_ = std::move(garbage);
-    executor_ = MakeThreadExecutor("sessions");
+    executor_ = std::move(executor);
     executor_->Post([this, &executor = *executor_] { Tick(executor); });
   }
 

@@ -2,10 +2,12 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "common/clock.h"
+#include "common/executor.h"
 #include "master/meta_log.h"
 #include "master/sessions/open_files.h"
 #include "master/sessions/session_table.h"
@@ -32,9 +34,10 @@ class Sessions : public SessionTable {
                                                           MetaLog& log, OpenFiles& open_files,
                                                           const Clock& clock);
   // Begins to end sessions that time out and to purge orphans. `garbage` takes
-  // the handles of purged files.
+  // the handles of purged files; `executor` runs the work, and nothing else's.
   using GarbageSink = std::function<void(std::vector<ChunkHandle>)>;
-  virtual void Start(GarbageSink garbage) = 0;
+  virtual void Start(GarbageSink garbage, std::unique_ptr<Executor> executor) = 0;
+  void Start(GarbageSink garbage) { Start(std::move(garbage), MakeThreadExecutor("sessions")); }
 
   using OpenDone = absl::AnyInvocable<void(absl::StatusOr<ClientId>) &&>;
   virtual void Open(const std::string& description, OpenDone done) = 0;
