@@ -86,6 +86,7 @@ bool AppenderCore::Queue(std::string_view record, std::optional<FileOffset> expe
 }
 
 void AppenderCore::Flush(Flushed done) {
+  next_small_ = Duration::zero();  // a writer that waits does not stream
   if (queue_.empty()) {
     flushes_.push_back(std::move(done));
     return;

@@ -29,8 +29,8 @@ class ThreadExecutor final : public Executor {
   }
   void PostAfter(Duration delay, absl::AnyInvocable<void() &&> work) override {
     absl::MutexLock lock(&mutex_);
-    delayed_.emplace(clock_.Monotonic() + delay, std::move(work));
-    earlier_timer_ = true;
+    auto added = delayed_.emplace(clock_.Monotonic() + delay, std::move(work));
+    if (added == delayed_.begin()) earlier_timer_ = true;  // else it wakes in time anyway
   }
 
  private:
