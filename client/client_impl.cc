@@ -210,7 +210,7 @@ absl::StatusOr<Client::Made> ClientImpl::MakeNode(InodeId parent, std::string_vi
                                          : InodeId());
   if (!response.ok()) return response.status();
   APPENDFS_ASSIGN_OR_RETURN(FileStatus status, statuses_->Complete(response->entry(), Deadline()));
-  return Made{std::move(status), response->created()};
+  return Made{status, response->created()};
 }
 
 absl::StatusOr<std::string> ClientImpl::ReadLink(InodeId inode) {

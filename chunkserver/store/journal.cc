@@ -98,7 +98,7 @@ void Journal::ScanSegment(size_t index, uint64_t first_live, JournalScan& into) 
                            Crc32c(body.substr(0, header->record_bytes)) == header->records_crc32c;
     // Payload bytes may look like a group (a copied journal): step over them.
     if (group.records_intact) at += AlignGroup(header->total_bytes()) - layout::kGroupAlignment;
-    into.groups.push_back(std::move(group));
+    into.groups.push_back(group);
   }
 }
 

@@ -11,8 +11,6 @@
 namespace appendfs {
 namespace {
 
-using layout::kBlockBytes;
-
 JournalRecord ToRecord(StoreChange change) {
   struct Visitor {
     JournalRecord operator()(CreateReplica&& c) { return std::move(c); }

@@ -57,6 +57,7 @@ absl::Status Manager::Load() {
   absl::Status damaged;
   APPENDFS_RETURN_IF_ERROR(
       tables->Scan(Table::kServers, "", "", [&](std::string_view key, std::string_view value) {
+        mutex_.AssertHeld();
         v1::ServerRecord record;
         if (auto id = layout::DecodeIdKey<ServerId>(key);
             id && record.ParseFromString(std::string(value)))
@@ -67,6 +68,7 @@ absl::Status Manager::Load() {
       }));
   APPENDFS_RETURN_IF_ERROR(damaged);
   APPENDFS_RETURN_IF_ERROR(ScanChunks(*tables, [&](const v1::ChunkRecord& record) {
+    mutex_.AssertHeld();
     const v1::Chunk& chunk = record.chunk();
     if (chunk.state() == v1::SEALED) {
       chunks_.AddSealed(ChunkHandle(chunk.handle()), chunk.length(), chunk.crc32c(),
@@ -80,6 +82,7 @@ absl::Status Manager::Load() {
   }));
   APPENDFS_RETURN_IF_ERROR(
       tables->Scan(Table::kGarbage, "", "", [&](std::string_view key, std::string_view value) {
+        mutex_.AssertHeld();
         v1::GarbageRecord record;
         auto handle = layout::DecodeIdKey<ChunkHandle>(key);
         if (!handle || !record.ParseFromString(std::string(value))) {
@@ -127,7 +130,10 @@ void Manager::Tick() {
       LOG(INFO) << "safe mode ends: " << servers_.alive_count() << " of " << servers_.all().size()
                 << " chunkservers have reported";
       for (auto [handle, server] : std::exchange(unknown_, {})) JudgeUnknown(handle, server, now);
-      chunks_.ForEachSealed([&](ChunkHandle handle, SealedChunk&) { repair_.Look(handle, now); });
+      chunks_.ForEachSealed([&](ChunkHandle handle, SealedChunk&) {
+        mutex_.AssertHeld();
+        repair_.Look(handle, now);
+      });
     }
     RollPairs(now);
     tails_.OnTick(now);

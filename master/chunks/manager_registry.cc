@@ -48,8 +48,8 @@ void Manager::Register(const v1::RegisterRequest& request, RegisterDone done) {
   op.mutable_add_server()->set_server_id(request.server_id());
   op.mutable_add_server()->set_address(request.address());
   Propose(std::move(op),
-          [this, request, done = std::move(done)](
-              absl::StatusOr<v1::MetaResult> result) mutable ABSL_NO_THREAD_SAFETY_ANALYSIS {
+          [this, request, done = std::move(done)](absl::StatusOr<v1::MetaResult> result) mutable {
+            mutex_.AssertHeld();
             absl::StatusOr<v1::RegisterResponse> response = v1::RegisterResponse();
             if (result.ok()) {
               response = Admitted(ServerId(result->id()), request);
