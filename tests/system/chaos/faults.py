@@ -9,7 +9,7 @@ import signal
 import time
 from pathlib import Path
 
-from chaos import damage
+from chaos import connections, damage
 from cluster import APPENDFS, environment
 from tools import run, wait_until
 
@@ -25,6 +25,7 @@ class Injector:
         self.flips = []
         self.started_again = 0
         self._undo = {}  # process → (due, action)
+        self._cut_off = set()  # processes whose connections break
 
     # --- a round ------------------------------------------------------------------
 
@@ -38,8 +39,9 @@ class Injector:
         waiting = collections.deque(faults)
         while waiting or self._undo:
             now = time.monotonic() - start
-            if waiting and waiting[0].at <= now:
+            while waiting and waiting[0].at <= now:
                 self._inject(waiting.popleft(), start)
+            self._cut_connections()
             for name, (due, action) in sorted(self._undo.items(), key=lambda item: item[1][0]):
                 if due <= now:
                     del self._undo[name]
@@ -52,6 +54,7 @@ class Injector:
         undo = {
             "kill": self._kill,
             "pause": self._pause,
+            "cut connections": self._cut,
             "restart": self._restart,
             "full disk": self._fill,
             "flip in chunk": self._flip_in_chunk,
@@ -74,6 +77,15 @@ class Injector:
     def _restart(self, name, _):
         self._signal(name, signal.SIGTERM)
         return lambda: self.start(name)
+
+    def _cut(self, name, _):
+        self._cut_off.add(name)
+        return lambda: self._cut_off.discard(name)
+
+    def _cut_connections(self):
+        """Again and again: what was made anew does not live long either."""
+        for name in sorted(self._cut_off):
+            self.counts["connections broken"] += connections.cut(self._process(name)["pid"])
 
     def _fill(self, name, _):
         ballast = Path(self._process(name)["data_dir"]) / BALLAST

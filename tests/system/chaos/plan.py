@@ -31,7 +31,7 @@ class Round:
 
 
 # kind → how often
-TEMPORARY = {"kill": 5, "pause": 3, "restart": 1, "full disk": 1}
+TEMPORARY = {"kill": 5, "pause": 3, "cut connections": 2, "restart": 1, "full disk": 1}
 DAMAGE = ("flip in chunk", "flip in journal")
 
 
@@ -49,9 +49,9 @@ class Planner:
         while True:
             number += 1
             kind = self._random.random()
-            if kind < 0.2:
+            if kind < 0.3:
                 faults = self._everything_at_once()
-            elif kind < 0.5:
+            elif kind < 0.55:
                 faults = self._damage()
             else:
                 faults = self._some()

@@ -9,7 +9,7 @@ from pathlib import Path
 from chaos import disks
 from chaos.faults import Injector
 from chaos.load import Load
-from chaos.plan import Planner
+from chaos.plan import DAMAGE, Planner
 from chaos.verdict import Verdict
 from cluster import Cluster
 
@@ -70,8 +70,10 @@ def _rounds(settings, names, load, injector, tell, end):
             faults = planned.faults
             if planned.healthy_before:
                 injector.cluster.wait_healthy(PROGRESS_SECONDS * 2)
-                if any(one.server != faults[0].name for one in injector.damage_left()):
-                    faults = ()  # what rots elsewhere was not found yet
+                damaged = {one.name for one in faults if one.kind in DAMAGE}
+                if any(one.server not in damaged for one in injector.damage_left()):
+                    # What rots elsewhere was not found yet.
+                    faults = [one for one in faults if one.kind not in DAMAGE]
             tell(f"round {planned.number}: {len(faults)} faults")
             injector.run(faults)
             injector.heal()
