@@ -6,7 +6,7 @@ from chaos.plan import DAMAGE, Planner
 from chaos.run import Settings, run_chaos
 
 SECONDS = 60
-SEED = 20
+SEED = 72  # every kind of fault within the first rounds
 
 
 def first_rounds(seed, count=40):
