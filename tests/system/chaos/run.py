@@ -1,6 +1,7 @@
 """One run: load, rounds of faults, verdict, report."""
 
 import shutil
+import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ def _rounds(settings, names, load, injector, tell, end):
             injector.run(faults)
             injector.heal()
             load.wait_for_progress(PROGRESS_SECONDS)
-    except (AssertionError, OSError) as error:
+    except (AssertionError, OSError, subprocess.SubprocessError) as error:
         injector.end_all()
         return [f"round {planned.number if 'planned' in locals() else 0}: {error}"]
     return []

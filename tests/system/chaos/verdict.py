@@ -1,6 +1,7 @@
 """What must be true of a cluster afterwards."""
 
 import hashlib
+import subprocess
 
 from chaos.damage import chunk_file
 from cluster import STAGE
@@ -51,7 +52,7 @@ class Verdict:
     def _attempt(self, step):
         try:
             step()
-        except (AssertionError, OSError, KeyError, ValueError) as error:
+        except (AssertionError, OSError, KeyError, ValueError, subprocess.SubprocessError) as error:
             self.problems.append(str(error) or repr(error))
 
     def _read_back(self, file):
