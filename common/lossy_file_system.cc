@@ -176,10 +176,23 @@ absl::Status LossyFileSystem::Remove(const std::string& path) {
   APPENDFS_ASSIGN_OR_RETURN(Place place, Find(path));
   auto found = place.directory->visible.find(place.name);
   if (found == place.directory->visible.end()) return ErrnoError("remove", path, ENOENT);
+  if (base_->List(found->second->base_path()).ok()) return RemoveDirectory(place, Normal(path));
   const bool unnamed = found->second->base_path().find(StrCat("/", kUnnamed)) != std::string::npos;
   // Without a durable name nothing of it can come back.
   if (unnamed) APPENDFS_RETURN_IF_ERROR(base_->Remove(found->second->base_path()));
   place.directory->visible.erase(found);
+  return absl::OkStatus();
+}
+
+absl::Status LossyFileSystem::RemoveDirectory(const Place& place, const std::string& path) {
+  APPENDFS_ASSIGN_OR_RETURN(Directory * directory, Load(path));
+  if (!directory->visible.empty()) return ErrnoError("remove", path, ENOTEMPTY);
+  for (const auto& [name, node] : directory->durable)
+    APPENDFS_RETURN_IF_ERROR(base_->Remove(node->base_path()));
+  APPENDFS_RETURN_IF_ERROR(base_->Remove(path));
+  directories_.erase(path);
+  place.directory->visible.erase(place.name);
+  place.directory->durable.erase(place.name);
   return absl::OkStatus();
 }
 

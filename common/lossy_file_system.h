@@ -16,9 +16,10 @@ namespace appendfs {
 // thereby loses all of it, as when the power fails in the worst moment; kill -9
 // alone proves nothing about syncs, because the kernel keeps what was written.
 //
-// Made directories and locks are the base's at once. Not for production: locks
-// are held across I/O, unsynced bytes are not bounded, a full disk shows at the
-// sync. A directory may be changed through one such object only. Thread-safe.
+// Directories made or removed, and locks, are the base's at once. Not for
+// production: locks are held across I/O, unsynced bytes are not bounded, a full
+// disk shows at the sync. A directory may be changed through one such object
+// only. Thread-safe.
 class LossyFileSystem final : public FileSystem {
  public:
   explicit LossyFileSystem(std::unique_ptr<FileSystem> base) : base_(std::move(base)) {}
@@ -48,6 +49,8 @@ class LossyFileSystem final : public FileSystem {
 
   absl::StatusOr<Directory*> Load(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Place> Find(const std::string& path) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status RemoveDirectory(const Place& place, const std::string& path)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsVisible(const NodePtr& node) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Unnamed(const std::string& parent) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes the durable name away from the node that has it.

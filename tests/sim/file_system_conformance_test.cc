@@ -1,9 +1,10 @@
-// What every FileSystem keeps to, the real one and the simulated one; and what
-// the simulated one does when its power fails.
+// What every FileSystem keeps to: the real one, the one that loses what was not
+// synced, and the simulated one; and what the latter does when its power fails.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/lossy_file_system.h"
 #include "tests/common/temp_dir.h"
 #include "tests/sim/sim_file_system.h"
 
@@ -24,6 +25,12 @@ struct PosixSubject final : Subject {
   TempDir directory;
   std::unique_ptr<FileSystem> file_system = MakePosixFileSystem();
 };
+struct LossySubject final : Subject {
+  FileSystem& fs() override { return file_system; }
+  std::string root() override { return directory.path(); }
+  TempDir directory;
+  LossyFileSystem file_system{MakePosixFileSystem()};
+};
 struct SimSubject final : Subject {
   SimSubject() { EXPECT_TRUE(file_system.MakeDirectory("/data").ok()); }
   FileSystem& fs() override { return file_system; }
@@ -31,11 +38,14 @@ struct SimSubject final : Subject {
   SimFileSystem file_system;
 };
 
-class FileSystemConformance : public ::testing::TestWithParam<bool> {
+class FileSystemConformance : public ::testing::TestWithParam<const char*> {
  protected:
   FileSystemConformance() {
-    if (GetParam())
+    const std::string_view which = GetParam();
+    if (which == "Sim")
       subject_ = std::make_unique<SimSubject>();
+    else if (which == "Lossy")
+      subject_ = std::make_unique<LossySubject>();
     else
       subject_ = std::make_unique<PosixSubject>();
   }
@@ -158,8 +168,8 @@ TEST_P(FileSystemConformance, GetSpace_MoreInTotalThanAvailable) {
   EXPECT_LE(space->available_bytes, space->total_bytes);
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, FileSystemConformance, ::testing::Bool(),
-                         [](const auto& info) { return info.param ? "Sim" : "Posix"; });
+INSTANTIATE_TEST_SUITE_P(All, FileSystemConformance, ::testing::Values("Posix", "Lossy", "Sim"),
+                         [](const auto& info) { return info.param; });
 
 class SimPower : public ::testing::Test {
  protected:
