@@ -131,6 +131,23 @@ void SimFileSystem::Restart() {
   power_fails_at_ = syncs_left_ = writes_left_ = kNever;
 }
 
+SimFileSystem::NodePtr SimFileSystem::CopyDurable(const Node& node) {
+  auto copy = std::make_shared<Node>();
+  copy->is_directory = node.is_directory;
+  copy->bytes = copy->durable_bytes = node.durable_bytes;
+  for (const auto& [name, child] : node.durable_names) copy->names[name] = CopyDurable(*child);
+  copy->durable_names = copy->names;
+  return copy;
+}
+
+std::unique_ptr<SimFileSystem> SimFileSystem::DurableCopy() const {
+  auto copy = std::make_unique<SimFileSystem>();
+  absl::MutexLock lock(&mutex_);
+  absl::MutexLock lock_copy(&copy->mutex_);
+  copy->root_ = CopyDurable(*root_);
+  return copy;
+}
+
 void SimFileSystem::LoseUnsynced(Node& node, std::mt19937_64& random) {
   // All, nothing, or each part by chance: the extremes are the usual ones.
   const uint64_t mode = random() % 4;

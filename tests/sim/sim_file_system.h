@@ -39,6 +39,8 @@ class SimFileSystem final : public FileSystem {
   // The process died, not the machine: as Crash, but nothing is lost, not even
   // what a later power failure may still lose.
   void Kill();
+  // What would be there if the power failed now and nothing unsynced survived.
+  std::unique_ptr<SimFileSystem> DurableCopy() const;
   // Changing operations so far: writes, truncations, syncs, and changes of names.
   uint64_t operations() const;
 
@@ -94,6 +96,7 @@ class SimFileSystem final : public FileSystem {
     std::vector<NameChange> unsynced_names;
   };
 
+  static NodePtr CopyDurable(const Node& node);
   static void ApplyBytes(const ByteChange& change, std::string& to);
   static void ApplyNames(const NameChange& change, std::map<std::string, NodePtr>& to);
 

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/sim/client_node.h"
+#include "tests/sim/history.h"
+#include "tests/sim/master_node.h"
+#include "tests/sim/server_node.h"
+#include "tests/sim/world.h"
+
+namespace appendfs::sim {
+
+// One run: a cluster under load and faults for some simulated seconds, then
+// peace, in which it must heal. The seed decides everything.
+class Simulation {
+ public:
+  Simulation(uint64_t seed, bool trace);
+  ~Simulation();
+
+  // Empty: nothing was violated.
+  std::string Run();
+  const std::map<std::string, uint64_t>& counts() const { return world_.kernel.counts; }
+
+ private:
+  void StartServer(ServerNode& server);
+  void StartMaster();
+  void RunUntil(Duration end);
+  void ScheduleFault();
+  void Fault();
+  void CrashServer(ServerNode& server, bool power);
+  void RestartLater(ServerNode& server, Duration delay);
+  void Watch();
+  bool MakePeace();
+  bool Settled();
+  ServerNode& AnyServer() { return *world_.servers[world_.kernel.Random(world_.servers.size())]; }
+
+  World world_;
+  WorkloadOptions workload_;
+  std::vector<std::unique_ptr<ClientNode>> clients_;
+  bool peace_ = false;
+  Duration fault_pace_;
+  ServerNode* harmable_ = nullptr;  // the one whose disk may lie
+};
+
+}  // namespace appendfs::sim
