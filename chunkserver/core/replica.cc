@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/planted.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -70,6 +71,7 @@ void Replica::Take(const Ready& ready) {
   voting_epoch_ = ready.epoch;
   stored_ = ready.offset + ready.payload.size();
   output_.Store(ready);
+  if (PLANTED(kVoteBeforeSync)) output_.CastVote({handle_, epoch_, stored_, absl::OkStatus()});
 }
 
 void Replica::TakeBuffered() {
@@ -101,7 +103,7 @@ void Replica::OnCommit(const Commit& commit) {
 }
 
 void Replica::Show() {
-  uint64_t length = std::min(committed_, durable_);
+  uint64_t length = PLANTED(kShowUncommitted) ? durable_ : std::min(committed_, durable_);
   if (length <= shown_) return;
   shown_ = length;
   output_.ShowCommitted(length);
@@ -116,7 +118,7 @@ absl::Status Replica::Promise(Epoch epoch) {
     return MakeError(v1::STALE_EPOCH,
                      StrCat("chunk=", handle_, " has promised epoch=", epoch_, ", not ", epoch));
   if (epoch == epoch_) return absl::OkStatus();
-  epoch_ = epoch;
+  if (!PLANTED(kSkipFence)) epoch_ = epoch;
   early_.clear();
   early_bytes_ = 0;
   return absl::OkStatus();

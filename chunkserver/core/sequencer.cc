@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
+#include "common/planted.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -28,7 +29,7 @@ Sequencer::Sequencer(Setup setup, const Options& options, Output& output)
 
 void Sequencer::Append(const ClientBatch& batch, uint64_t wall_ns, Duration now) {
   if (stopped()) return Refuse(batch, stop_reason_);
-  if (batch.epoch != epoch_)
+  if (batch.epoch != epoch_ && !PLANTED(kAcceptOldEpoch))
     return Refuse(
         batch, MakeError(v1::STALE_EPOCH, StrCat("chunk=", handle_, " has epoch=", epoch_, ", not ",
                                                  batch.epoch, "; ask the master")));
@@ -38,7 +39,7 @@ void Sequencer::Append(const ClientBatch& batch, uint64_t wall_ns, Duration now)
                                           batch.sequence, ": damaged on the way; send it again")));
   if (batch.payload.empty() || !batch.sequence || !batch.client)
     return Refuse(batch, MakeError(v1::INVALID, "a batch needs bytes, a client and a sequence"));
-  if (batch.sequence <= memory_.Last(batch.client)) {
+  if (batch.sequence <= memory_.Last(batch.client) && !PLANTED(kDuplicateNewOffset)) {
     const DedupMemory::Outcome* known = memory_.Find(batch.client, batch.sequence);
     if (known != nullptr) return AnswerKnown(batch, *known);
     return Refuse(batch, MakeError(v1::SEQUENCE_FORGOTTEN,
@@ -65,7 +66,7 @@ absl::Status Sequencer::Accept(const ClientBatch& batch) {
                                            " bytes is larger than a chunk of ", capacity_));
   if (full_) return Full(batch);
   Sequence last = memory_.Last(batch.client);
-  if (batch.predecessor > last)
+  if (batch.predecessor > last && !PLANTED(kAcceptAfterGap))
     return MakeError(
         v1::PREDECESSOR_MISSING,
         StrCat("chunk=", handle_, " client=", batch.client, " sequence=", batch.sequence,
@@ -130,7 +131,8 @@ Sequencer::Member* Sequencer::Find(ServerId id) {
 
 void Sequencer::OnVote(ServerId from, const Vote& vote, Duration now) {
   Member* member = Find(from);
-  if (stopped() || member == nullptr || vote.epoch != epoch_) return;
+  if (stopped() || member == nullptr) return;
+  if (vote.epoch != epoch_ && !PLANTED(kKeepVotesOfOldEpoch)) return;
   if (!vote.status.ok()) {
     if (HasReason(vote.status, v1::STALE_EPOCH) || HasReason(vote.status, v1::CHUNK_SEALED))
       return Stop(vote.status);
@@ -154,7 +156,7 @@ void Sequencer::AdvanceCommit() {
   if (durable.size() < kWriteQuorum) return;
   std::nth_element(durable.begin(), durable.begin() + (kWriteQuorum - 1), durable.end(),
                    std::greater<>());
-  uint64_t committed = durable[kWriteQuorum - 1];
+  uint64_t committed = durable[PLANTED(kAckAfterOneVote) ? 0 : kWriteQuorum - 1];
   if (committed <= committed_) return;
   committed_ = committed;
   for (const Member& member : members_)

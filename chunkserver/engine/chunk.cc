@@ -1,5 +1,6 @@
 #include "chunkserver/engine/chunk.h"
 
+#include "common/planted.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -81,7 +82,7 @@ void Chunk::OnStored(uint64_t durable_length, const absl::Status& status, Durati
 absl::Status Chunk::Promise(Epoch epoch) {
   APPENDFS_RETURN_IF_ERROR(replica_.Promise(epoch));
   if (sequencer_ && sequencer_->epoch() < epoch)
-    ResignPrimary(MakeError(v1::STALE_EPOCH,
+    ResignPrimary(MakeError(PLANTED(kDefiniteWhenFenced) ? v1::NO_SPACE : v1::STALE_EPOCH,
                             StrCat("chunk=", identity_.handle, " was fenced by epoch=", epoch)));
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 
 #include <variant>
 
+#include "common/planted.h"
 #include "common/str_cat.h"
 #include "master/chunks/manager.h"
 #include "master/namespace/reads.h"
@@ -164,7 +165,7 @@ void Manager::Act(OpenChunk& chunk, ChunkRecovery::LogSeal& action) {
   seal.set_epoch(action.epoch.value());
   seal.set_length(action.length);
   seal.set_crc32c(action.crc32c);
-  *seal.mutable_memory() = LiveMemory(std::move(action.memory));
+  if (!PLANTED(kForgetOnRoll)) *seal.mutable_memory() = LiveMemory(std::move(action.memory));
   seal.set_mtime_ns(action.mtime_ns);
   Propose(std::move(op), [this, handle = chunk.handle()](absl::StatusOr<v1::MetaResult> result)
                              ABSL_NO_THREAD_SAFETY_ANALYSIS {

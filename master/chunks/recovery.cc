@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/planted.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -47,7 +48,9 @@ size_t ChunkRecovery::UpMembers() const {
                                            [](const auto& r) { return r.member && r.up; }));
 }
 
-size_t ChunkRecovery::NeededAnswers() const { return Members() - kWriteQuorum + 1; }
+size_t ChunkRecovery::NeededAnswers() const {
+  return PLANTED(kTooFewAnswers) ? 1 : Members() - kWriteQuorum + 1;
+}
 
 size_t ChunkRecovery::LiveHolders() const {
   return static_cast<size_t>(std::count_if(replicas_.begin(), replicas_.end(),
@@ -132,7 +135,9 @@ bool ChunkRecovery::Agree(Duration now) {
   while (source.empty() && answered.size() >= NeededAnswers()) {
     uint64_t length = 0;
     for (const Replica* replica : answered)
-      length = std::max(length, replica->answer->durable_length);
+      length = PLANTED(kAgreeOnShortest) && replica != answered.front()
+                   ? std::min(length, replica->answer->durable_length)
+                   : std::max(length, replica->answer->durable_length);
     if (sealed != answered.end()) length = (*sealed)->answer->durable_length;
     for (const Replica* replica : answered)
       if (replica->answer->durable_length == length && replica->up) source.push_back(replica);
@@ -183,7 +188,8 @@ void ChunkRecovery::Step(Duration now) {
 
 void ChunkRecovery::StepCopying(Duration now) {
   size_t live = LiveHolders();
-  if (live >= kWriteQuorum || agreed_.durable_length == 0) return ProposeSeal();
+  if (live >= kWriteQuorum || PLANTED(kSealBeforeTwo) || agreed_.durable_length == 0)
+    return ProposeSeal();
   auto under_way = std::count_if(replicas_.begin(), replicas_.end(),
                                  [](const Replica& r) { return r.copying && r.up; });
   bool hopeless = copies_fail_ && under_way == 0 && now - copying_since_ >= options_.copying;
