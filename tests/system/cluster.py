@@ -117,7 +117,9 @@ class Cluster:
         )
 
     def json(self, *arguments, check=True):
-        return json.loads(self.cli(*arguments, "--json", check=check).stdout)
+        said = self.cli(*arguments, "--json", check=check)
+        assert said.stdout, said.stderr  # nothing: the master did not answer
+        return json.loads(said.stdout)
 
     def admin_file(self, path):
         return self.json("admin", "file", path)
