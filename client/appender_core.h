@@ -22,7 +22,7 @@ struct AppenderOptions {
   uint64_t window_bytes = 16ull << 20;             // sent and not answered
   int window_batches = 32;                         // the same; below what a primary remembers (64)
   int eager_batches = 4;                           // small batches in flight while someone flushes
-  Duration pace = std::chrono::milliseconds(1);    // between small batches while nobody flushes
+  Duration pace = std::chrono::milliseconds(3);    // between small batches while nobody flushes
   Duration doubt_after = std::chrono::seconds(1);  // silence: ask whether the tail still stands
   Duration give_up_after = std::chrono::seconds(6);  // silence: the tail has failed
 };

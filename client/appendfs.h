@@ -111,7 +111,7 @@ class File {
   // once, and never interleaved, or not at all. Records of this client keep
   // their order. Blocks only while the client's queue is full (until the
   // timeout at most: then the record fails TIMED_OUT). A stream of small records
-  // that nobody flushes is sent about once a millisecond; who waits for one
+  // that nobody flushes is sent every few milliseconds; who waits for one
   // calls FlushAsync after it. IN_DOUBT is the one failure after which a record
   // may be in the file (once).
   virtual void AppendAsync(std::string_view record, Appended done) = 0;

@@ -100,10 +100,11 @@ class StoreListener {
 };
 
 struct StoreOptions {
-  uint64_t segment_bytes = 64ull << 20;         // one journal segment
-  uint64_t max_journal_bytes = 512ull << 20;    // checkpoint before it grows past this
-  uint64_t max_group_bytes = 4ull << 20;        // payload per group commit
-  uint64_t reserved_bytes = 256ull << 20;       // kept free for recovery, sealing and deletion
+  uint64_t segment_bytes = 16ull << 20;       // one journal segment
+  uint64_t max_journal_bytes = 128ull << 20;  // checkpoint before it grows past this: small enough
+                                              // to stay in the page cache
+  uint64_t max_group_bytes = 4ull << 20;      // payload per group commit
+  uint64_t reserved_bytes = 256ull << 20;     // kept free for recovery, sealing and deletion
   uint64_t max_unapplied_bytes = 256ull << 20;  // in memory; beyond it appends wait their turn
 };
 
