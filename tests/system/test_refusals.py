@@ -233,7 +233,7 @@ def test_what_is_allowed_on_a_written_file(file, here):
 
 
 def test_no_space(make_cluster):
-    # A server keeps 256 MiB free for recovery, and its journal takes 144 MiB.
+    # A server keeps 256 MiB free for recovery, and its journal takes up to 128 MiB.
     def small_disks(directory):
         for i in (1, 2, 3):
             point = directory / f"cs{i}"
