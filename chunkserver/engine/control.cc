@@ -57,6 +57,17 @@ ConformCommand ToCommand(const v1::ConformRequest::Item& item, ServerId self) {
   return command;
 }
 
+// What came in whole batches: every batch leaves an outcome in the memory. What
+// a copy that was broken off has left behind it may end within a batch, and
+// nobody remembers its batches; it must not be agreed on.
+uint64_t OrderedLength(const ReplicaState& state) {
+  uint64_t end = state.identity.base_offset;
+  for (const v1::ClientMemory& client : state.memory.clients())
+    for (const v1::ClientMemory::Outcome& outcome : client.outcomes())
+      end = std::max(end, outcome.offset() + outcome.length());
+  return std::min(state.durable_length, end - state.identity.base_offset);
+}
+
 }  // namespace
 
 Control::Control(Engine& engine, ChunkStore& store, Conformer& conformer, Membership& membership)
@@ -117,12 +128,13 @@ void Control::AnswerFence(const absl::StatusOr<ReplicaState>& state,
     *item.mutable_error() = ToProto(state.status());
     return;
   }
-  absl::StatusOr<uint32_t> crc = store_.PrefixCrc32c(state->identity.handle, state->durable_length);
+  const uint64_t length = state->sealed ? state->durable_length : OrderedLength(*state);
+  absl::StatusOr<uint32_t> crc = store_.PrefixCrc32c(state->identity.handle, length);
   if (!crc.ok()) {
     *item.mutable_error() = ToProto(crc.status());
     return;
   }
-  item.set_durable_length(state->durable_length);
+  item.set_durable_length(length);
   *item.mutable_memory() = state->memory;
   item.set_mtime_ns(state->mtime_ns);
   item.set_sealed(state->sealed);

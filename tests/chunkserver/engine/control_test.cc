@@ -88,6 +88,26 @@ TEST_F(ControlTest, Fence_AnswersLengthAndChecksum) {
   EXPECT_EQ(response.items(1).error().reason(), v1::UNKNOWN_CHUNK);
 }
 
+TEST_F(ControlTest, Fence_OfAHalfCopiedReplica_AnswersWhatWasThereBefore) {
+  v1::CreateChunksResponse created;
+  ASSERT_TRUE(control_.CreateChunks(Create({10}), created).ok());
+  AppendBatch piece;  // of a copy: no client, so nobody would remember its batches
+  piece.handle = ChunkHandle(10);
+  piece.epoch = Epoch(1);
+  piece.payload = Buffer::From("half a ba");
+  piece.crc32c = Crc32c("half a ba");
+  cluster_.engine(1).Apply(piece, [](absl::Status status) { EXPECT_TRUE(status.ok()) << status; });
+
+  v1::FenceRequest request = From(v1::FenceRequest());
+  request.add_items()->set_handle(10);
+  request.mutable_items(0)->set_epoch(2);
+  v1::FenceResponse response;
+  ASSERT_TRUE(control_.Fence(request, response).ok());
+  EXPECT_FALSE(response.items(0).has_error());
+  EXPECT_EQ(response.items(0).durable_length(), 0u);
+  EXPECT_EQ(response.items(0).crc32c(), Crc32c(""));
+}
+
 TEST_F(ControlTest, ConformInspectDelete_OneChunkLater) {
   v1::CreateChunksResponse created;
   ASSERT_TRUE(control_.CreateChunks(Create({10}), created).ok());
