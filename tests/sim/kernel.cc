@@ -30,7 +30,7 @@ bool Kernel::RunOne() {
   now_ = std::max(now_, first.key().first);
   Event& event = first.mapped();
   if (Host* host = event.host) {
-    if (host->boot != event.boot) return true;
+    if (host->boot != event.boot || !host->up) return true;
     if (host->paused_until > now_) {
       queue_.emplace(std::pair(host->paused_until, ++next_event_), std::move(event));
       return true;
