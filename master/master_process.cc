@@ -69,7 +69,7 @@ class RunningMaster final : public MasterProcess {
  private:
   const std::unique_ptr<FileSystem> files_ = MakeServerFileSystem();
   std::unique_ptr<FileSystem::Lock> lock_;
-  const SystemClock clock_;
+  const SystemClock clock_{};
   MetaMachine machine_;
   OpenFiles open_files_;
   OpenedMetaLog opened_;

@@ -149,6 +149,7 @@ void Manager::FinishReport(const ServerState& server, Duration now) {
     Recover(*chunks_.FindOpen(handle), StrCat("server ", server.id, " does not have it"));
   size_t missing = 0;
   chunks_.ForEachSealed([&](ChunkHandle handle, SealedChunk& chunk) {
+    mutex_.AssertHeld();
     const SealedChunk::Replica* replica = chunk.Find(server.slot);
     if (!replica || replica->confirmed) return;
     chunk.Drop(server.slot);

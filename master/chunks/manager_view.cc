@@ -78,6 +78,7 @@ void Manager::FillStatus(v1::GetStatusResponse& status) const {
   absl::MutexLock lock(&mutex_);
   uint64_t under = 0, nowhere = 0, damaged = 0;
   chunks_.ForEachSealed([&](ChunkHandle, const SealedChunk& chunk) {
+    mutex_.AssertHeld();
     int good = 0;
     for (const SealedChunk::Replica& replica : chunk.replicas()) {
       damaged += replica.health == ReplicaHealth::kDamaged;
