@@ -51,7 +51,9 @@ class StoreCoreTest : public ::testing::Test {
     core_->Submit(std::move(change), 1);
     StoreCompletion last;
     while (core_->HasQueued()) {
-      if (core_->WantsSegment()) EXPECT_TRUE(core_->MakeSegment().ok());
+      if (core_->WantsSegment()) {
+        EXPECT_TRUE(core_->MakeSegment().ok());
+      }
       auto group = core_->PrepareGroup();
       if (!group) {
         EXPECT_TRUE(core_->Checkpoint().ok());
@@ -206,7 +208,9 @@ TEST_F(StoreCoreTest, Journal_FlippedBitInAnEarlierGroup_DamagesEveryOpenReplica
     EXPECT_THAT(State(kA).damage, HasSubstr("journal group"));
     EXPECT_EQ(Fetch(kB), "sealed");
     // The mark outlives the journal it came from.
-    if (i == 1) ASSERT_TRUE(core_->Checkpoint().ok());
+    if (i == 1) {
+      ASSERT_TRUE(core_->Checkpoint().ok());
+    }
   }
 }
 
@@ -296,12 +300,18 @@ TEST_F(StoreCoreTest, Checkpoint_PowerFailsAtEachOperation_NothingIsLost) {
         Append(handle, first);
         core_->SetCommitted(handle, 20000);
       }
-      if (seed % 2) ASSERT_TRUE(core_->Apply(1).ok());
-      if (seed % 3) ASSERT_TRUE(core_->Checkpoint().ok());
+      if (seed % 2) {
+        ASSERT_TRUE(core_->Apply(1).ok());
+      }
+      if (seed % 3) {
+        ASSERT_TRUE(core_->Checkpoint().ok());
+      }
       Append(a, second);
       ConformReplica cut{.handle = b, .epoch = Epoch(2), .length = 12345};
       ASSERT_TRUE(Do(cut).status.ok());
-      if (seed % 5) ASSERT_TRUE(core_->Apply(1).ok());
+      if (seed % 5) {
+        ASSERT_TRUE(core_->Apply(1).ok());
+      }
       ASSERT_TRUE(Do(DeleteReplica{gone}).status.ok());
       fs_.FailPowerAfter(operation);
       if (core_->Checkpoint().ok() && !fs_.power_is_off()) finished = operation;
@@ -424,7 +434,9 @@ TEST_F(StoreCoreTest, Delete_RemembersAcrossCheckpointAndRestart) {
     EXPECT_TRUE(HasReason(Do(MakeCreate(kA)).status, v1::ENTRY_EXISTS));
     EXPECT_TRUE(HasReason(Do(MakeCreate(kB)).status, v1::ENTRY_EXISTS));
     EXPECT_FALSE(core_->State(kA).ok());
-    if (i == 1) ASSERT_TRUE(core_->Checkpoint().ok());
+    if (i == 1) {
+      ASSERT_TRUE(core_->Checkpoint().ok());
+    }
     Reopen();
   }
   EXPECT_FALSE(*fs_.Exists(layout::DataPath(kDirectory, kA)));
