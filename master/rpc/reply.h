@@ -18,8 +18,9 @@ template <class Response>
 grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, Response* out,
                                  absl::StatusOr<Response> result) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  if (result.ok()) *out = *std::move(result);
-  reactor->Finish(ToGrpc(result.status()));
+  const absl::Status status = result.status();
+  if (status.ok()) *out = *std::move(result);
+  reactor->Finish(ToGrpc(status));
   return reactor;
 }
 
@@ -28,8 +29,9 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, Response*
 template <class Response>
 Reply<Response> AnswerLater(grpc::ServerUnaryReactor* reactor, Response* out) {
   return [reactor, out](absl::StatusOr<Response> result) {
-    if (result.ok()) *out = *std::move(result);
-    reactor->Finish(ToGrpc(result.status()));
+    const absl::Status status = result.status();
+    if (status.ok()) *out = *std::move(result);
+    reactor->Finish(ToGrpc(status));
   };
 }
 
@@ -57,14 +59,15 @@ class PatientReactor final : public grpc::ServerUnaryReactor {
  private:
   struct Shared {
     void End(absl::StatusOr<Response> result) {
+      const absl::Status status = result.status();
       PatientReactor* ending = nullptr;
       {
         absl::MutexLock lock(&mutex);
         if (!reactor) return;
         ending = std::exchange(reactor, nullptr);
-        if (result.ok()) *out = *std::move(result);
+        if (status.ok()) *out = *std::move(result);
       }
-      ending->Finish(ToGrpc(result.status()));
+      ending->Finish(ToGrpc(status));
     }
 
     absl::Mutex mutex;
