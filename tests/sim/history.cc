@@ -5,6 +5,7 @@
 
 #include "chunkserver/store/store_core.h"
 #include "master/namespace/reads.h"
+#include "tests/sim/ledger.h"
 #include "tests/sim/master_node.h"
 #include "tests/sim/server_node.h"
 
@@ -37,6 +38,9 @@ void History::Answered(const RecordId& id, const absl::StatusOr<FileOffset>& out
   if (!outcome.ok()) {
     kernel.counts[StrCat("refused ", ReasonName(ReasonOf(outcome.status())))]++;
     kernel.Trace("answer: ", Name(id), " ", outcome.status().message());
+    if (record.committed && ReasonOf(outcome.status()) != v1::IN_DOUBT)
+      kernel.Fail(StrCat(Name(id), " was refused, and is committed at ", *record.committed, ": ",
+                         outcome.status().message()));
     return;
   }
   ++acknowledgements_;
@@ -44,6 +48,11 @@ void History::Answered(const RecordId& id, const absl::StatusOr<FileOffset>& out
   const uint64_t end = offset + record.bytes.size();
   kernel.Trace("acknowledged: ", Name(id), " at ", offset, "-", end);
   File& file = files_[id.file];
+  if (record.committed && *record.committed != offset)
+    kernel.Fail(
+        StrCat(Name(id), " is acknowledged at ", offset, " and committed at ", *record.committed));
+  if (!record.committed && !AnyHarmed())
+    kernel.Fail(StrCat(Name(id), " is acknowledged at ", offset, " and not committed"));
   auto next = file.at.lower_bound(offset);
   if (next != file.at.end() && next->first < end)
     kernel.Fail(StrCat(Name(id), " was acknowledged over ", Name(next->second)));
@@ -69,7 +78,7 @@ void History::Answered(const RecordId& id, const absl::StatusOr<FileOffset>& out
       break;
     }
   }
-  if (kernel.Chance(0.15)) CheckDurable(id, offset);
+  if (kernel.Chance(0.04)) CheckDurable(id, offset);
 }
 
 // On how many disks would it be if the power failed everywhere now?
@@ -130,6 +139,7 @@ void History::Saw(uint32_t number, uint64_t offset, std::string_view bytes,
     return world_.kernel.Fail(StrCat(who, " sees other bytes of file ", number, " (inode=",
                                      file.inode, ") from ", offset, " on than were seen before"));
   if (offset > seen.size() || offset + bytes.size() <= seen.size()) return;
+  CheckCommitted(number, offset, bytes, who);
   const uint64_t from = seen.size();
   seen.append(bytes.substr(seen.size() - offset));
   auto at = file.at.upper_bound(from);
@@ -143,49 +153,79 @@ void History::Saw(uint32_t number, uint64_t offset, std::string_view bytes,
   }
 }
 
-void History::CheckReplicas() {
-  struct Found {
-    ServerNode* server;
-    ReplicaState state;
+bool History::AnyHarmed() const {
+  return std::any_of(world_.servers.begin(), world_.servers.end(),
+                     [](const auto& server) { return server->disk_harmed; });
+}
+
+// A reader sees nothing that is not committed.
+void History::CheckCommitted(uint32_t number, uint64_t offset, std::string_view bytes,
+                             const std::string& who) {
+  if (AnyHarmed()) return;  // what only a harmed disk shows is not looked at
+  while (!bytes.empty()) {
+    auto committed = world_.ledger->Find(files_[number].inode, offset);
+    if (!committed)
+      return world_.kernel.Fail(StrCat(who, " sees byte ", offset, " of file ", number, " (inode=",
+                                       files_[number].inode, "), which is not committed"));
+    const std::string_view there = committed->bytes.substr(offset - committed->base_offset);
+    const size_t both = std::min(there.size(), bytes.size());
+    if (there.substr(0, both) != bytes.substr(0, both))
+      return world_.kernel.Fail(StrCat("chunk=", committed->handle, ": ", who,
+                                       " sees other bytes at ", offset, " of file ", number,
+                                       " than are committed"));
+    bytes.remove_prefix(both);
+    offset += both;
+  }
+}
+
+std::map<History::RecordId, History::Record>::iterator History::Parse(std::string_view bytes) {
+  RecordId id;
+  const std::string head(bytes.substr(0, 60));
+  if (std::sscanf(head.c_str(), "p%u f%u n%u ", &id.process, &id.file, &id.number) != 3)
+    return records_.end();
+  auto at = records_.find(id);
+  return at == records_.end() || !bytes.starts_with(at->second.bytes) ? records_.end() : at;
+}
+
+void History::Committed(InodeId inode, uint64_t offset, std::string_view bytes) {
+  Kernel& kernel = world_.kernel;
+  const uint32_t number = numbers_[inode];
+  while (!bytes.empty()) {
+    auto at = Parse(bytes);
+    if (at == records_.end() || at->first.file != number)
+      return kernel.Fail(StrCat("inode=", inode, ": no record of its is committed at ", offset,
+                                ": ", bytes.substr(0, 40)));
+    Record& record = at->second;
+    if (record.committed)
+      return kernel.Fail(StrCat(Name(at->first), " is committed twice, at ", *record.committed,
+                                " and at ", offset));
+    record.committed = offset;
+    if (record.outcome && !record.outcome->ok() &&
+        ReasonOf(record.outcome->status()) != v1::IN_DOUBT)
+      return kernel.Fail(StrCat(Name(at->first), " is committed at ", offset,
+                                ", but was refused: ", record.outcome->status().message()));
+    CheckOrder(at->first, offset);
+    offset += record.bytes.size();
+    bytes.remove_prefix(record.bytes.size());
+  }
+}
+
+// The nearest committed records of the same writer are on their sides of it.
+void History::CheckOrder(const RecordId& id, uint64_t offset) {
+  auto check = [&](const auto& other, bool before) {
+    if (other.first.process != id.process || other.first.file != id.file) return true;
+    if (!other.second.committed) return false;
+    if ((*other.second.committed < offset) != before)
+      world_.kernel.Fail(StrCat(Name(id), " is committed at ", offset, ", ",
+                                before ? "before " : "after ", Name(other.first), " at ",
+                                *other.second.committed));
+    return true;
   };
-  std::map<ChunkHandle, std::vector<Found>> chunks;
-  int down = 0;
-  for (const auto& server : world_.servers) {
-    if (server->store() == nullptr || server->disk_harmed) {
-      ++down;
-      continue;
-    }
-    for (ReplicaState& state : server->store()->List(ChunkHandle(), 10000))
-      if (!state.damaged) chunks[state.identity.handle].push_back({server.get(), state});
-  }
-  for (const auto& [handle, found] : chunks) {
-    uint64_t committed = 0;
-    std::string longest;
-    bool sealed = false;
-    for (const Found& replica : found) {
-      sealed |= replica.state.sealed;
-      committed = std::max(committed, replica.state.committed_length);
-      auto read = replica.server->store()->Fetch(
-          handle, 0,
-          static_cast<uint32_t>(
-              std::min(replica.state.committed_length, replica.state.durable_length)));
-      if (!read.ok()) continue;
-      const std::string_view bytes = read->payload.view();
-      const size_t both = std::min(bytes.size(), longest.size());
-      if (bytes.substr(0, both) != std::string_view(longest).substr(0, both))
-        return world_.kernel.Fail(StrCat("chunk=", handle, ": ", replica.server->host.name,
-                                         " shows other committed bytes than another replica"));
-      if (bytes.size() > longest.size()) longest = bytes;
-    }
-    if (committed == 0 || sealed) continue;
-    int holders = down;
-    for (const Found& replica : found) holders += replica.state.durable_length >= committed;
-    auto record = GetChunk(world_.master->tables(), handle);
-    if (holders < kWriteQuorum && record.ok() && record->has_value())
-      world_.kernel.Fail(StrCat("chunk=", handle, ": ", committed,
-                                " bytes are shown as committed, and durable on ", holders,
-                                " servers"));
-  }
+  const auto self = records_.find(id);
+  for (auto at = self; at != records_.begin();)
+    if (check(*--at, true)) break;
+  for (auto at = std::next(self); at != records_.end(); ++at)
+    if (check(*at, false)) break;
 }
 
 void History::CheckFile(uint32_t number, const std::string& content) {
@@ -197,15 +237,11 @@ void History::CheckFile(uint32_t number, const std::string& content) {
   std::map<RecordId, uint64_t> found;
   std::map<uint32_t, uint32_t> last;
   for (uint64_t offset = 0; offset < content.size();) {
-    const size_t end = content.find('\n', offset);
-    RecordId id;
-    auto at = records_.end();
-    if (end != std::string::npos && std::sscanf(content.c_str() + offset, "p%u f%u n%u ",
-                                                &id.process, &id.file, &id.number) == 3)
-      at = records_.find(id);
-    if (at == records_.end() || content.compare(offset, end + 1 - offset, at->second.bytes) != 0)
+    auto at = Parse(std::string_view(content).substr(offset));
+    if (at == records_.end())
       return kernel.Fail(StrCat("file ", number, " (inode=", file.inode, "): no record at ", offset,
                                 ": ", content.substr(offset, 40)));
+    const RecordId& id = at->first;
     if (id.file != number) kernel.Fail(StrCat(Name(id), " is in file ", number));
     if (!found.emplace(id, offset).second)
       kernel.Fail(StrCat(Name(id), " is in the file twice, at ", found[id], " and at ", offset));
@@ -217,7 +253,7 @@ void History::CheckFile(uint32_t number, const std::string& content) {
     if (!first && before->second > id.number)
       kernel.Fail(StrCat(Name(id), " comes after n", before->second, " of the same writer"));
     before->second = std::max(before->second, id.number);
-    offset = end + 1;
+    offset += at->second.bytes.size();
   }
   for (const auto& [offset, id] : file.at) {
     auto there = found.find(id);

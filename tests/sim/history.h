@@ -42,20 +42,24 @@ class History {
   uint64_t seen(uint32_t file) { return files_[file].seen.size(); }
   const std::string& Content(uint32_t file) { return files_[file].seen; }
 
-  // Of the replicas of open chunks, while the cluster runs.
-  void CheckReplicas();
+  // Whole records are in the file for good, at `offset` and behind it.
+  void Committed(InodeId inode, uint64_t offset, std::string_view bytes);
   // At the end: `content` is the whole file.
   void CheckFile(uint32_t file, const std::string& content);
   // Sealed replicas, at the end. Empty, or what is not as it should be yet.
   std::string Unhealed();
 
-  void SetInode(uint32_t file, InodeId inode) { files_[file].inode = inode; }
+  void SetInode(uint32_t file, InodeId inode) {
+    files_[file].inode = inode;
+    numbers_[inode] = file;
+  }
   InodeId inode(uint32_t file) { return files_[file].inode; }
 
  private:
   struct Record {
     std::string bytes;
     std::optional<absl::StatusOr<FileOffset>> outcome;
+    std::optional<uint64_t> committed;  // where
   };
   struct File {
     InodeId inode;
@@ -65,11 +69,18 @@ class History {
     std::string seen;
   };
   std::string Name(const RecordId& id) const;
+  bool AnyHarmed() const;
+  void CheckCommitted(uint32_t number, uint64_t offset, std::string_view bytes,
+                      const std::string& who);
+  // The record that begins here; null: none does.
+  std::map<RecordId, Record>::iterator Parse(std::string_view bytes);
+  void CheckOrder(const RecordId& id, uint64_t offset);
   void CheckDurable(const RecordId& id, uint64_t offset);
 
   World& world_;
   std::map<RecordId, Record> records_;
   std::map<uint32_t, File> files_;
+  std::map<InodeId, uint32_t> numbers_;
   uint64_t acknowledgements_ = 0;
 };
 

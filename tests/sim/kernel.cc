@@ -39,6 +39,7 @@ bool Kernel::RunOne() {
   ++events_run_;
   std::move(event.work)();
   ResumeReady();
+  if (after_event) after_event();
   return true;
 }
 

@@ -61,6 +61,9 @@ class Kernel final : public Waiter {
   void Die(Host& host);
   void Wait(const std::function<bool()>& ready, Duration timeout) override;
 
+  // After every event.
+  std::function<void()> after_event;
+
   // --- what is told of the run -----------------------------------------------
   bool tracing = false;
   template <class... Args>

@@ -7,6 +7,7 @@
 #include "master/layout.h"
 #include "master/memory_tables.h"
 #include "master/namespace/format.h"
+#include "tests/sim/ledger.h"
 #include "tests/sim/server_node.h"
 #include "tests/sim/world.h"
 
@@ -15,9 +16,10 @@ namespace appendfs::sim {
 // The log as GroupMetaLog has it, with a sync that takes simulated time.
 class MasterNode::Log final : public MetaLog {
  public:
-  Log(Kernel& kernel, Host& host, DurableTables& tables, MetaStateMachine& machine,
+  Log(Kernel& kernel, Ledger& ledger, Host& host, DurableTables& tables, MetaStateMachine& machine,
       MetaLogGate& gate, uint64_t index)
       : kernel_(kernel),
+        ledger_(ledger),
         host_(host),
         tables_(tables),
         machine_(machine),
@@ -55,6 +57,8 @@ class MasterNode::Log final : public MetaLog {
     kernel_.After(sync, &host_, [this] {
       (void)tables_.Commit(*changes_);
       gate_.Committed();
+      for (const Proposal& proposal : group_)
+        if (!proposal.result.has_error()) ledger_.Logged(proposal.op);
       // Durable, and nobody has been told yet.
       kernel_.After(kernel_.Between(Duration{}, microseconds(100)), &host_, [this] { Answer(); });
     });
@@ -83,6 +87,7 @@ class MasterNode::Log final : public MetaLog {
   }
 
   Kernel& kernel_;
+  Ledger& ledger_;
   Host& host_;
   DurableTables& tables_;
   MetaStateMachine& machine_;
@@ -165,8 +170,8 @@ absl::Status MasterNode::Start() {
     APPENDFS_RETURN_IF_ERROR(tables_->Commit(changes));
   }
   APPENDFS_ASSIGN_OR_RETURN(Identity identity, ReadIdentity(*tables_));
-  now.log = std::make_unique<Log>(world_.kernel, host, *tables_, now.machine, now.open_files,
-                                  identity.applied_index);
+  now.log = std::make_unique<Log>(world_.kernel, *world_.ledger, host, *tables_, now.machine,
+                                  now.open_files, identity.applied_index);
   v1::MetaOp op;
   op.set_now_ns(now.clock.WallNanos());
   op.mutable_start_master();

@@ -4,7 +4,9 @@
 
 namespace appendfs::sim {
 
-Duration Network::Delay() {
+Duration Network::Delay(const Host& from, const Host& to) {
+  if (auto way = ways_.find({&from, &to}); way != ways_.end())
+    return kernel_.Between(microseconds(20), microseconds(20) + way->second.late);
   if (faults.slow > 0 && kernel_.Chance(faults.slow))
     return kernel_.Between(milliseconds(1), faults.slowest);
   return kernel_.Between(microseconds(20), microseconds(400));
@@ -17,16 +19,19 @@ void Network::Carry(Host& from, Host& to, std::function<void()> arrive,
     return;
   }
   int copies = 1;
-  if (faults.duplicate > 0 && kernel_.Chance(faults.duplicate)) {
+  double duplicate = faults.duplicate;
+  if (auto way = ways_.find({&from, &to}); way != ways_.end())
+    duplicate = std::max(duplicate, way->second.duplicate);
+  if (duplicate > 0 && kernel_.Chance(duplicate)) {
     ++copies;
     kernel_.counts["messages doubled"]++;
   }
   for (int i = 0; i < copies; ++i) {
     if (!to.up) {
-      kernel_.After(Delay(), &from, refused);
+      kernel_.After(Delay(to, from), &from, refused);
       return;
     }
-    kernel_.After(Delay(), &to, arrive);
+    kernel_.After(Delay(from, to), &to, arrive);
   }
 }
 
@@ -54,7 +59,7 @@ bool Stream::Send(int from, Kernel::Work deliver) {
     return true;
   }
   End& end = ends_[1 - from];
-  Duration arrival = kernel.now() + network_.Delay();
+  Duration arrival = kernel.now() + network_.Delay(*ends_[from].host, *end.host);
   if (!end.inbox.empty()) arrival = std::max(arrival, end.inbox.back().first);
   end.inbox.emplace_back(arrival, std::move(deliver));
   if (!end.pumping) {

@@ -66,9 +66,18 @@ class Network {
     return found == hosts_.end() ? nullptr : found->second;
   }
   void Block(const Host& from, const Host& to) { blocked_.emplace(&from, &to); }
-  void Heal() { blocked_.clear(); }
+  // What goes this way is late, by so much at most, and doubled so often.
+  struct Way {
+    Duration late{};
+    double duplicate = 0;
+  };
+  void Slow(const Host& from, const Host& to, Way way) { ways_[{&from, &to}] = way; }
+  void Heal() {
+    blocked_.clear();
+    ways_.clear();
+  }
   bool Blocked(const Host& from, const Host& to) const { return blocked_.contains({&from, &to}); }
-  Duration Delay();
+  Duration Delay(const Host& from, const Host& to);
 
   std::shared_ptr<Stream> Connect(Host& from, Host& to);
   void BreakStreams(const Host& of);
@@ -88,6 +97,7 @@ class Network {
   Kernel& kernel_;
   std::map<std::string, Host*> hosts_;
   std::set<std::pair<const Host*, const Host*>> blocked_;
+  std::map<std::pair<const Host*, const Host*>, Way> ways_;
   std::vector<std::weak_ptr<Stream>> streams_;
 };
 

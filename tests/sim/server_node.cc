@@ -4,6 +4,7 @@
 
 #include "chunkserver/store/store_core.h"
 #include "common/protocol.h"
+#include "tests/sim/ledger.h"
 #include "tests/sim/master_node.h"
 #include "tests/sim/world.h"
 
@@ -28,11 +29,12 @@ StoreOptions SmallStore() {
 
 class ServerNode::Process::Client final : public ClientSink {
  public:
-  Client(std::shared_ptr<Stream> stream,
+  Client(Process& owner, ClientId client, std::shared_ptr<Stream> stream,
          std::function<void(std::vector<v1::AppendOutcome>)> deliver)
-      : stream_(std::move(stream)), deliver_(std::move(deliver)) {}
+      : owner_(owner), client_(client), stream_(std::move(stream)), deliver_(std::move(deliver)) {}
 
   void Queue(const ClientOutcome& outcome) override {
+    owner_.world_.ledger->Answers(owner_.node_, client_, outcome);
     v1::AppendOutcome& to = waiting_.emplace_back();
     to.set_handle(outcome.handle.value());
     to.set_epoch(outcome.epoch.value());
@@ -50,6 +52,8 @@ class ServerNode::Process::Client final : public ClientSink {
   }
 
  private:
+  Process& owner_;
+  const ClientId client_;
   const std::shared_ptr<Stream> stream_;
   const std::function<void(std::vector<v1::AppendOutcome>)> deliver_;
   std::vector<v1::AppendOutcome> waiting_;
@@ -87,7 +91,10 @@ class ServerNode::Process::Link final : public PeerLink, public std::enable_shar
     if (network.faults.corrupt > 0 && network.kernel().Chance(network.faults.corrupt))
       ready_.back().intact = false;
   }
-  void Queue(const Commit& commit) override { commits_.push_back(commit); }
+  void Queue(const Commit& commit) override {
+    owner_.world_.ledger->Commits(owner_.node_, commit);
+    commits_.push_back(commit);
+  }
   void Queue(const Confirm& confirm) override { confirms_.push_back(confirm); }
   void Flush() override {
     if (ready_.empty() && commits_.empty() && confirms_.empty()) return;
@@ -214,12 +221,16 @@ absl::Status ServerNode::Process::Start() {
   APPENDFS_ASSIGN_OR_RETURN(auto core,
                             StoreCore::Open(node_.disk, clock_, kDirectory, SmallStore()));
   Kernel& kernel = world_.kernel;
-  store_ = std::make_unique<SimChunkStore>(kernel, node_.host, std::move(core), [this, &kernel] {
+  StoreWitness witness;
+  witness.changed = [this](ChunkHandle handle) { world_.ledger->Touched(node_, handle); };
+  witness.deleted = [this](ChunkHandle handle) { world_.ledger->Deleted(node_, handle); };
+  witness.wrote = [this, &kernel] {
     if (node_.disk.power_is_off())
       kernel.After({}, nullptr, [this, &node = node_, boot = node_.host.boot] {
         if (node.host.boot == boot) world_.on_power_lost(node);
       });
-  });
+  };
+  store_ = std::make_unique<SimChunkStore>(kernel, node_.host, std::move(core), std::move(witness));
   const StoreIdentity identity = store_->identity();
   membership_ = std::make_unique<Membership>(identity.cluster_uuid, identity.server);
   background_ = std::make_unique<SimExecutor>(kernel, node_.host);
@@ -270,9 +281,10 @@ void ServerNode::Process::TailLengths(const v1::TailLengthsRequest& request,
 }
 
 StreamId ServerNode::Process::AcceptClient(
-    const std::shared_ptr<Stream>& stream, ClientId,
+    const std::shared_ptr<Stream>& stream, ClientId client,
     std::function<void(std::vector<v1::AppendOutcome>)> deliver) {
-  StreamId id = engine_->AddClient(std::make_shared<Client>(stream, std::move(deliver)));
+  StreamId id =
+      engine_->AddClient(std::make_shared<Client>(*this, client, stream, std::move(deliver)));
   stream->OnBroken(1, [this, id] { engine_->RemoveClient(id); });
   return id;
 }
@@ -297,7 +309,9 @@ absl::Status ServerNode::Start() {
   if (!status.ok()) {
     world_.kernel.Die(host);
     process_ = nullptr;
+    return status;
   }
+  world_.ledger->Started(*this);
   return status;
 }
 
@@ -305,10 +319,21 @@ void ServerNode::Crash(bool power) {
   world_.kernel.Trace(host.name, power ? " loses power" : " is killed");
   world_.kernel.counts[power ? "power losses" : "kills"]++;
   if (power && !disk.power_is_off()) disk.FailPowerAfter(1);
+  world_.ledger->Stopped(*this);
+  // Two groups that were synced later vouch for the one that was hit.
+  may_forget_ = disk_harmed && process_->store_->groups() < groups_before_harm_ + 3;
+  groups_before_harm_ = 0;
   world_.kernel.Die(host);
   world_.network.BreakStreams(host);
   process_ = nullptr;
   power ? disk.Crash(world_.kernel.Random(~uint64_t{0})) : disk.Kill();
+}
+
+void ServerNode::Harm(const std::string& path, uint64_t offset, int bit) {
+  disk_harmed = true;
+  if (path.find("journal") == std::string::npos) data_harmed_ = true;
+  groups_before_harm_ = process_ ? process_->store_->groups() : ~uint64_t{0} - 3;
+  (void)disk.FlipBit(path, offset, bit);
 }
 
 ChunkStore* ServerNode::store() { return process_ ? process_->store_.get() : nullptr; }

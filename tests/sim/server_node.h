@@ -37,6 +37,13 @@ class ServerNode {
   Host host;
   SimFileSystem disk;
   bool disk_harmed = false;  // a sync failed or bits flipped: may lose what it had
+  // Of bits only those of the journal flipped.
+  bool journal_harmed() const { return !data_harmed_; }
+  // The journal's newest group may have been hit: whether that was synced,
+  // nothing on the disk can tell.
+  bool disk_may_forget() const { return data_harmed_ || may_forget_; }
+  // A bit of this file flips.
+  void Harm(const std::string& path, uint64_t offset, int bit);
 
   // What comes over the network; the process is up.
   class Process;
@@ -49,6 +56,8 @@ class ServerNode {
  private:
   World& world_;
   std::unique_ptr<Process> process_;
+  bool data_harmed_ = false, may_forget_ = false;
+  uint64_t groups_before_harm_ = 0;
 };
 
 class ServerNode::Process {

@@ -8,8 +8,8 @@
 namespace appendfs::sim {
 
 SimChunkStore::SimChunkStore(Kernel& kernel, Host& host, std::unique_ptr<StoreCore> core,
-                             std::function<void()> check_power)
-    : kernel_(kernel), host_(host), core_(std::move(core)), check_power_(std::move(check_power)) {}
+                             StoreWitness witness)
+    : kernel_(kernel), host_(host), core_(std::move(core)), witness_(std::move(witness)) {}
 
 SimChunkStore::~SimChunkStore() = default;
 
@@ -19,6 +19,7 @@ absl::Status SimChunkStore::SetIdentity(const StoreIdentity& identity) {
 }
 void SimChunkStore::SetCommitted(ChunkHandle handle, uint64_t length) {
   core_->SetCommitted(handle, length);
+  witness_.changed(handle);
 }
 absl::StatusOr<ReadResult> SimChunkStore::Read(ChunkHandle handle, uint64_t offset,
                                                uint32_t length) {
@@ -46,6 +47,7 @@ void SimChunkStore::Start(StoreListener& listener) {
 }
 
 void SimChunkStore::Submit(StoreChange change, uint64_t token) {
+  if (std::holds_alternative<DeleteReplica>(change)) deletions_.insert(token);
   core_->Submit(std::move(change), token);
   if (listener_ != nullptr && !scheduled_)
     Schedule(kernel_.Between(microseconds(0), microseconds(50)));
@@ -76,9 +78,15 @@ void SimChunkStore::Commit() {
   const Duration before = kernel_.Chance(0.5) ? Duration{} : disk;
   kernel_.After(before, &host_, [this, group = std::move(group), rest = disk - before]() mutable {
     absl::Status status = core_->CommitGroup(*group);
-    check_power_();
+    witness_.wrote();
     kernel_.After(rest, &host_, [this, group = std::move(group), status]() mutable {
       std::vector<StoreCompletion> completions = core_->CompleteGroup(std::move(group), status);
+      if (status.ok()) ++groups_;
+      for (const StoreCompletion& completion : completions) {
+        witness_.changed(completion.handle);
+        if (deletions_.erase(completion.token) > 0 && completion.status.ok())
+          witness_.deleted(completion.handle);
+      }
       if (!completions.empty()) listener_->OnDurable(completions);
       TellNews();
       scheduled_ = false;
@@ -97,22 +105,25 @@ void SimChunkStore::Background() {
     if (core_->WantsSegment()) (void)core_->MakeSegment();
     if (!scheduled_ && !std::exchange(idle_marked_, true)) (void)core_->MarkIdle();
     TellNews();
-    check_power_();
+    witness_.wrote();
     Background();
   });
 }
 
 void SimChunkStore::TellNews() {
   for (const StoreCore::DamageFound& found : core_->TakeDamageFound())
-    listener_->OnReplicaDamaged(found.handle, found.why);
+    witness_.changed(found.handle), listener_->OnReplicaDamaged(found.handle, found.why);
   if (!core_->failure().ok() && !std::exchange(failure_told_, true))
     listener_->OnStoreFailed(core_->failure());
 }
 
 absl::StatusOr<std::unique_ptr<ChunkStore::Import>> SimChunkStore::BeginImport(
     const ReplicaIdentity& identity, Epoch epoch) {
-  return ReplicaImport::Begin(*core_, identity, epoch,
-                              [](absl::AnyInvocable<absl::Status()> task) { return task(); });
+  return ReplicaImport::Begin(*core_, identity, epoch, [this, handle = identity.handle](auto task) {
+    absl::Status status = task();
+    witness_.changed(handle);
+    return status;
+  });
 }
 
 }  // namespace appendfs::sim

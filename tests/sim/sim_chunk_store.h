@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "chunkserver/store/chunk_store.h"
@@ -13,12 +14,18 @@ class StoreCore;
 
 namespace appendfs::sim {
 
+// Told of what the store says of a replica.
+struct StoreWitness {
+  std::function<void(ChunkHandle)> changed;
+  std::function<void(ChunkHandle)> deleted;
+  std::function<void()> wrote;  // power may have failed
+};
+
 // ChunkStore over StoreCore, as ThreadedChunkStore is, with a disk that takes
 // simulated time instead of threads.
 class SimChunkStore final : public ChunkStore {
  public:
-  SimChunkStore(Kernel& kernel, Host& host, std::unique_ptr<StoreCore> core,
-                std::function<void()> check_power);
+  SimChunkStore(Kernel& kernel, Host& host, std::unique_ptr<StoreCore> core, StoreWitness witness);
   ~SimChunkStore() override;
 
   StoreIdentity identity() const override;
@@ -35,6 +42,9 @@ class SimChunkStore final : public ChunkStore {
                                                       Epoch epoch) override;
   Usage usage() const override;
 
+  // Journal groups synced so far.
+  uint64_t groups() const { return groups_; }
+
  private:
   void Schedule(Duration delay);
   void Commit();
@@ -44,11 +54,13 @@ class SimChunkStore final : public ChunkStore {
   Kernel& kernel_;
   Host& host_;
   const std::unique_ptr<StoreCore> core_;
-  const std::function<void()> check_power_;
+  const StoreWitness witness_;
   StoreListener* listener_ = nullptr;
+  std::set<uint64_t> deletions_;  // tokens
   bool scheduled_ = false;
   bool failure_told_ = false;
   bool idle_marked_ = false;
+  uint64_t groups_ = 0;
 };
 
 }  // namespace appendfs::sim

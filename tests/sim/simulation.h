@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/sim/client_node.h"
+#include "tests/sim/faults.h"
 #include "tests/sim/history.h"
 #include "tests/sim/master_node.h"
 #include "tests/sim/server_node.h"
@@ -29,21 +30,16 @@ class Simulation {
   void StartServer(ServerNode& server);
   void StartMaster();
   void RunUntil(Duration end);
-  void ScheduleFault();
-  void Fault();
   void CrashServer(ServerNode& server, bool power);
+  void CrashMaster(Duration down);
   void RestartLater(ServerNode& server, Duration delay);
-  void Watch();
   bool MakePeace();
   bool Settled();
-  ServerNode& AnyServer() { return *world_.servers[world_.kernel.Random(world_.servers.size())]; }
 
   World world_;
   WorkloadOptions workload_;
   std::vector<std::unique_ptr<ClientNode>> clients_;
-  bool peace_ = false;
-  Duration fault_pace_;
-  ServerNode* harmable_ = nullptr;  // the one whose disk may lie
+  std::unique_ptr<Faults> faults_;
 };
 
 }  // namespace appendfs::sim

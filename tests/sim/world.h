@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "common/ids.h"
 #include "tests/sim/kernel.h"
 #include "tests/sim/network.h"
 
@@ -12,6 +13,7 @@ namespace appendfs::sim {
 class ServerNode;
 class MasterNode;
 class History;
+class Ledger;
 
 // The machines and what lies between them.
 struct World {
@@ -23,7 +25,10 @@ struct World {
   std::unique_ptr<MasterNode> master;
   std::vector<std::unique_ptr<ServerNode>> servers;
   std::unique_ptr<History> history;
+  std::unique_ptr<Ledger> ledger;
   uint64_t chunk_bytes = 4096;
+  // The master has logged that a chunk is being recovered.
+  std::function<void(ChunkHandle)> on_recovery;
   // The disk lost its power in the middle of a write.
   std::function<void(ServerNode&)> on_power_lost;
 

@@ -1,0 +1,278 @@
+#include "tests/sim/faults.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "tests/sim/client_node.h"
+#include "tests/sim/master_node.h"
+#include "tests/sim/server_node.h"
+
+namespace appendfs::sim {
+
+// clang-format off
+const std::vector<Faults::Plot>& Faults::AllPlots() {
+  //                                         power kill inwr all two mast spau cpau ckil part lost brok slug late full sync flip
+  static const std::vector<Plot> plots = {
+      {"a bit of everything",      1.0, false, {{2,   1,   1,   1,  1,  2,   1,   1,   1,   3,   1,   1,   1,   1,   1,   1,   1}}},
+      {"rotting disk",             0.7, false, {{2,   1,   1,   0,  1,  0,   0,   0,   0,   1,   0,   1,   0,   0,   0,   0,   6}}},
+      {"struck recoveries",        0.7, true,  {{2,   1,   0,   0,  2,  1,   1,   0,   0,   2,   1,   1,   0,   0,   0,   0,   0}}},
+      {"sluggish host",            0.6, false, {{1,   0,   0,   0,  0,  0,   0,   0,   0,   1,   0,   1,   8,   0,   0,   0,   0}}},
+      {"two in a row",             0.6, true,  {{0,   0,   0,   0,  6,  1,   0,   0,   0,   0,   0,   1,   0,   0,   0,   0,   0}}},
+      {"late commands",            1.0, false, {{1,   1,   0,   0,  0,  0,   2,   0,   1,   2,   0,   1,   0,   6,   0,   0,   0}}},
+      {"lost replies",             0.4, false, {{1,   1,   0,   0,  0,  0,   0,   1,   0,   1,   8,   4,   0,   0,   0,   0,   0}}},
+      {"sleeping clients",         0.8, true,  {{2,   1,   0,   0,  0,  1,   0,   6,   2,   1,   2,   1,   1,   0,   0,   0,   0}}},
+      {"failing disk",             0.8, false, {{1,   1,   1,   0,  1,  0,   0,   0,   0,   0,   0,   0,   0,   0,   5,   4,   0}}},
+      {"power storm",              0.4, false, {{4,   1,   6,   2,  2,  1,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
+  };
+  return plots;
+}
+// clang-format on
+
+uint64_t Faults::Plots() { return AllPlots().size(); }
+const char* Faults::name() const { return plot_.name; }
+
+Faults::Faults(World& world, Machines machines, uint64_t plot)
+    : world_(world),
+      kernel_(world.kernel),
+      machines_(std::move(machines)),
+      plot_(AllPlots()[plot]),
+      pace_(milliseconds(100 + kernel_.Random(900))) {
+  pace_ = std::chrono::duration_cast<Duration>(pace_ * plot_.pace);
+  DrawWeather();
+  const bool harmful = plot_.weights[kBitFlip] + plot_.weights[kFailedSync] > 2;
+  if (harmful || kernel_.Chance(0.3)) harmable_ = &AnyServer();
+  if (plot_.strikes_recoveries)
+    world_.on_recovery = [this](ChunkHandle) {
+      if (!over_ && kernel_.Chance(0.25)) StrikeRecovery();
+    };
+}
+
+void Faults::DrawWeather() {
+  Network::Faults& faults = world_.network.faults;
+  if (kernel_.Chance(0.5)) faults.lose = 0.003;
+  if (kernel_.Chance(0.5)) faults.duplicate = 0.02;
+  if (kernel_.Chance(0.6)) faults.slow = kernel_.Chance(0.3) ? 0.1 : 0.01;
+  constexpr int kSlowestMs[] = {20, 100, 500, 500, 3000};
+  faults.slowest = milliseconds(kSlowestMs[kernel_.Random(std::size(kSlowestMs))]);
+  if (kernel_.Chance(0.4)) faults.break_stream = 0.001;
+  if (kernel_.Chance(0.4)) faults.corrupt = 0.002;
+}
+
+void Faults::Begin() { Schedule(); }
+
+void Faults::End() {
+  over_ = true;
+  world_.network.faults = {};
+  world_.network.Heal();
+  for (Host* host : AllHosts()) host->paused_until = {};
+  for (auto& server : world_.servers) server->disk.SetCapacity(uint64_t{1} << 40);
+}
+
+void Faults::Schedule() {
+  kernel_.After(kernel_.Between(milliseconds(5), 2 * pace_), nullptr, [this] {
+    if (over_) return;
+    uint64_t at = kernel_.Random(
+        static_cast<uint64_t>(std::accumulate(plot_.weights.begin(), plot_.weights.end(), 0)));
+    int kind = 0;
+    while (at >= static_cast<uint64_t>(plot_.weights[kind])) at -= plot_.weights[kind++];
+    Strike(static_cast<Kind>(kind));
+    Schedule();
+  });
+}
+
+Duration Faults::Between(int least_ms, int most_ms) {
+  return kernel_.Between(milliseconds(least_ms), milliseconds(most_ms));
+}
+
+ServerNode& Faults::AnyServer() { return *world_.servers[kernel_.Random(world_.servers.size())]; }
+ClientNode& Faults::AnyClient() {
+  return *machines_.clients[kernel_.Random(machines_.clients.size())];
+}
+
+std::vector<Host*> Faults::AllHosts() {
+  std::vector<Host*> hosts = {&world_.master->host};
+  for (const auto& one : world_.servers) hosts.push_back(&one->host);
+  for (ClientNode* one : machines_.clients) hosts.push_back(&one->host);
+  return hosts;
+}
+
+void Faults::Strike(Kind kind) {
+  ServerNode& server = AnyServer();
+  switch (kind) {
+    case kPowerLoss: return machines_.crash_server(server, true);
+    case kKill: return machines_.crash_server(server, false);
+    case kPowerLossInWrite:  // in the middle of whatever it writes next
+      kernel_.counts["power losses in a write"]++;
+      if (server.host.up) server.disk.FailPowerAfter(1 + kernel_.Random(30));
+      return;
+    case kPowerLossOfAll:
+      for (const auto& one : world_.servers) machines_.crash_server(*one, true);
+      return;
+    case kTwoInARow: {
+      machines_.crash_server(server, kernel_.Chance(0.7));
+      kernel_.After(kernel_.Chance(0.5) ? Between(0, 30) : Between(30, 1200), nullptr, [this] {
+        if (!over_) machines_.crash_server(AnyServer(), kernel_.Chance(0.7));
+      });
+      return;
+    }
+    case kMasterKill: return machines_.crash_master(Between(1, 1500));
+    case kServerPause: return Pause(server.host, Between(10, 2500));
+    case kClientPause:
+      return Pause(AnyClient().host, Between(10, kernel_.Chance(0.4) ? 7000 : 1000));
+    case kClientKill: {
+      ClientNode& client = AnyClient();
+      if (!client.host.up) return;
+      client.Crash();
+      return kernel_.After(Between(10, 500), nullptr, [&client] { client.Start(); });
+    }
+    case kPartition: return Partition();
+    case kLostReplies: return LoseReplies();
+    case kBrokenStreams:
+      kernel_.counts["streams broken"]++;
+      return world_.network.BreakStreams(server.host);
+    case kSluggishHost: return MakeSluggish();
+    case kLateCommands: return DelayCommands();
+    case kFullDisk: return FillDisk();
+    case kFailedSync: return FailSync();
+    case kBitFlip: return FlipBit();
+    case kKinds: return;
+  }
+}
+
+// While a recovery is under way, at any of its steps.
+void Faults::StrikeRecovery() {
+  kernel_.counts["recoveries struck"]++;
+  kernel_.After(kernel_.Chance(0.7) ? kernel_.Between(Duration{}, milliseconds(4)) : Between(4, 60),
+                nullptr, [this] {
+                  if (over_) return;
+                  const uint64_t what = kernel_.Random(6);
+                  if (what < 2) return machines_.crash_server(AnyServer(), kernel_.Chance(0.7));
+                  if (what == 2) return machines_.crash_master(Between(1, 500));
+                  if (what == 3) return Pause(AnyServer().host, Between(5, 900));
+                  Partition();
+                });
+}
+
+void Faults::Pause(Host& host, Duration time) {
+  kernel_.Trace(host.name, " is paused for ", time.count() / 1000000, " ms");
+  kernel_.counts["pauses"]++;
+  host.paused_until = std::max(host.paused_until, kernel_.now() + time);
+}
+
+void Faults::HealLater(Duration least, Duration most) {
+  kernel_.After(kernel_.Between(least, most), nullptr, [this] {
+    world_.network.Heal();
+    kernel_.Trace("the network is whole");
+  });
+}
+
+// One way, or both, between two; or one from all others.
+void Faults::Partition() {
+  std::vector<Host*> hosts = AllHosts();
+  Host& from = kernel_.Chance(0.6) ? AnyServer().host : *hosts[kernel_.Random(hosts.size())];
+  Host& to = *hosts[kernel_.Random(hosts.size())];
+  const bool both = kernel_.Chance(0.4), all = &from == &to || kernel_.Chance(0.2);
+  const bool inward = kernel_.Chance(0.3);
+  for (Host* host : hosts) {
+    if (host == &from || (host != &to && !all)) continue;
+    if (both || !inward) world_.network.Block(from, *host);
+    if (both || inward) world_.network.Block(*host, from);
+  }
+  kernel_.counts["partitions"]++;
+  kernel_.Trace("partition: ", from.name,
+                both     ? " <-> "
+                : inward ? " <- "
+                         : " -> ",
+                all ? "all" : to.name);
+  HealLater(milliseconds(20), milliseconds(2500));
+}
+
+// Clients are heard, and do not hear.
+void Faults::LoseReplies() {
+  kernel_.counts["partitions"]++;
+  Host& client = AnyClient().host;
+  kernel_.Trace(client.name, " hears no server");
+  for (const auto& server : world_.servers) world_.network.Block(server->host, client);
+  if (kernel_.Chance(0.3)) world_.network.Block(world_.master->host, client);
+  HealLater(milliseconds(20), milliseconds(1200));
+}
+
+// What is sent to it, or by it, takes long.
+void Faults::MakeSluggish() {
+  kernel_.counts["sluggish hosts"]++;
+  Host& host = AnyServer().host;
+  const Duration most = Between(5, 200);
+  const bool inward = kernel_.Chance(0.7);
+  kernel_.Trace(host.name, inward ? " hears late, " : " is heard late, ", most.count() / 1000000,
+                " ms");
+  for (Host* other : AllHosts())
+    if (other != &host && kernel_.Chance(0.8))
+      world_.network.Slow(inward ? *other : host, inward ? host : *other, {most, 0});
+  HealLater(milliseconds(500), milliseconds(3000));
+}
+
+// What the master tells a server comes late, and twice.
+void Faults::DelayCommands() {
+  kernel_.counts["late commands"]++;
+  ServerNode& server = AnyServer();
+  const Duration most = Between(5, 4000);
+  kernel_.Trace(server.host.name, " gets commands late, ", most.count() / 1000000, " ms");
+  world_.network.Slow(world_.master->host, server.host, {most, 0.4});
+  HealLater(milliseconds(300), milliseconds(3000));
+}
+
+void Faults::FillDisk() {
+  ServerNode& server = AnyServer();
+  if (server.disk_harmed) return;
+  auto space = server.disk.GetSpace("/data");
+  if (!space.ok()) return;
+  kernel_.Trace(server.host.name, "'s disk is full");
+  kernel_.counts["full disks"]++;
+  server.disk.SetCapacity(space->total_bytes - space->available_bytes + kernel_.Random(8 << 10));
+  kernel_.After(Between(50, 2000), nullptr,
+                [&server] { server.disk.SetCapacity(uint64_t{1} << 40); });
+}
+
+void Faults::FailSync() {
+  if (harmable_ == nullptr || !harmable_->host.up) return;
+  kernel_.Trace(harmable_->host.name, ": a sync will fail");
+  kernel_.counts["failed syncs"]++;
+  harmable_->disk_harmed = true;
+  harmable_->disk.FailSyncAfter(1 + kernel_.Random(5));
+  kernel_.After(Between(200, 2000), nullptr, [this] {
+    if (!over_) machines_.crash_server(*harmable_, kernel_.Chance(0.5));
+  });
+}
+
+void Faults::FlipBit() {
+  if (harmable_ == nullptr) return;
+  SimFileSystem& disk = harmable_->disk;
+  const char* part = kernel_.Chance(0.7) ? "journal" : "chunk";
+  std::vector<std::string> paths;
+  std::function<void(const std::string&)> walk = [&](const std::string& path) {
+    auto names = disk.List(path);
+    if (!names.ok()) return paths.push_back(path);
+    std::sort(names->begin(), names->end());
+    for (const std::string& name : *names) walk(StrCat(path, "/", name));
+  };
+  walk("/data");
+  std::erase_if(paths,
+                [&](const std::string& path) { return path.find(part) == std::string::npos; });
+  if (paths.empty()) return;
+  const std::string& path = paths[kernel_.Random(paths.size())];
+  auto content = ReadWholeFile(disk, path);
+  if (!content.ok()) return;
+  // Where something is written.
+  const size_t written = content->find_last_not_of('\0');
+  if (written == std::string::npos) return;
+  kernel_.counts["flipped bits"]++;
+  kernel_.Trace(harmable_->host.name, ": a bit flips in ", path);
+  harmable_->Harm(path, kernel_.Random(written + 1), static_cast<int>(kernel_.Random(8)));
+  if (kernel_.Chance(0.7))  // and it is read
+    kernel_.After(Between(20, 600), nullptr, [this] {
+      if (!over_) machines_.crash_server(*harmable_, kernel_.Chance(0.5));
+    });
+}
+
+}  // namespace appendfs::sim

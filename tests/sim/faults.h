@@ -1,0 +1,95 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "common/ids.h"
+#include "tests/sim/world.h"
+
+namespace appendfs::sim {
+
+class ClientNode;
+
+// What goes wrong in a run. Every seed has its own weather (how the network
+// is on the whole) and one of a few plots: which faults strike, how often, and
+// whether they go for recoveries that are under way. Some bugs need two faults
+// in the right order; a plot makes that order likely, never sure.
+//
+// At most one server, the harmable one, has a disk that lies.
+class Faults {
+ public:
+  // What the machines can be made to do.
+  struct Machines {
+    std::function<void(ServerNode&, bool power)> crash_server;
+    std::function<void(Duration down)> crash_master;
+    std::vector<ClientNode*> clients;
+  };
+  // `plot`: one of those below; drawn by the caller.
+  Faults(World& world, Machines machines, uint64_t plot);
+  static uint64_t Plots();
+
+  const char* name() const;
+  void Begin();
+  // Nothing goes wrong from now on, and what is wrong now ends.
+  void End();
+
+ private:
+  enum Kind {
+    kPowerLoss,
+    kKill,
+    kPowerLossInWrite,
+    kPowerLossOfAll,
+    kTwoInARow,
+    kMasterKill,
+    kServerPause,
+    kClientPause,
+    kClientKill,
+    kPartition,
+    kLostReplies,
+    kBrokenStreams,
+    kSluggishHost,
+    kLateCommands,
+    kFullDisk,
+    kFailedSync,
+    kBitFlip,
+    kKinds
+  };
+  struct Plot {
+    const char* name;
+    double pace;  // of faults, compared with the seed's
+    bool strikes_recoveries;
+    std::array<int, kKinds> weights;
+  };
+  static const std::vector<Plot>& AllPlots();
+
+  void DrawWeather();
+  void Schedule();
+  void Strike(Kind kind);
+  void StrikeRecovery();
+  void Pause(Host& host, Duration time);
+  void Partition();
+  void LoseReplies();
+  void MakeSluggish();
+  void DelayCommands();
+  void FillDisk();
+  void FailSync();
+  void FlipBit();
+  void HealLater(Duration least, Duration most);
+  Duration Between(int least_ms, int most_ms);
+  ServerNode& AnyServer();
+  ClientNode& AnyClient();
+  std::vector<Host*> AllHosts();
+
+  World& world_;
+  Kernel& kernel_;
+  const Machines machines_;
+  const Plot& plot_;
+  Duration pace_;
+  bool over_ = false;
+  ServerNode* harmable_ = nullptr;
+};
+
+}  // namespace appendfs::sim
