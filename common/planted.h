@@ -4,9 +4,9 @@
 
 // Bugs put into the product on purpose, so that the simulator can be seen to
 // find them: `if (PLANTED(kVoteBeforeSync)) ...`. Only a build configured with
-// -Dplanted=true has them, one at a time, chosen by name when it starts; in any
-// other build PLANTED is false at compile time and nothing of them is left.
-// Each changes one branch; the list below says what it does.
+// -Dplanted=true has them, one at a time, chosen by name when it starts (programs:
+// APPENDFS_PLANT in the environment); in any other build PLANTED is false at compile time and
+// nothing of them is left. Each changes one branch; the list below says what it does.
 
 // clang-format off
 #define APPENDFS_PLANTED_BUGS(X) \

@@ -12,6 +12,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/synchronization/mutex.h"
+#include "common/planted.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -75,6 +76,11 @@ int Program::Parse(int argc, char** argv) {
     return app_.exit(success);
   } catch (const CLI::Error& error) {
     PrintError(name_, StrCat(error.what(), " (see ", name_, " --help)"));
+    return 2;
+  }
+  const char* bug = kPlantedBuild ? std::getenv("APPENDFS_PLANT") : nullptr;
+  if (bug && !Plant(bug)) {
+    PrintError(name_, StrCat("APPENDFS_PLANT=", bug, ": no such bug; common/planted.h has them"));
     return 2;
   }
   StartLogging();

@@ -34,7 +34,50 @@ def mounts_below(directory):
     return points
 
 
-class Cluster:
+class Questions:
+    """What one asks a cluster of real processes with `appendfs`, whoever started it in
+    the directory `dir`. `enter` goes before the command: how to get where it is reached."""
+
+    dir = master = None
+    enter = ()
+
+    def cli(self, *arguments, check=True, timeout=90, **options):
+        return run(
+            *self.enter, APPENDFS, *arguments, check=check, timeout=timeout,
+            env=environment(APPENDFS_MASTER=self.master), **options,
+        )
+
+    def json(self, *arguments, check=True):
+        said = self.cli(*arguments, "--json", check=check)
+        assert said.stdout, said.stderr  # nothing: the master did not answer
+        return json.loads(said.stdout)
+
+    def admin_file(self, path):
+        return self.json("admin", "file", path)
+
+    def admin_status(self):
+        return self.json("admin", "status", check=False)
+
+    def wait_healthy(self, timeout=60):
+        """Until every server is alive and no chunk is short of a replica."""
+
+        def healthy():
+            status = self.admin_status()
+            assert status["health"] == "ok", status
+            return True
+
+        wait_until(healthy, timeout, "a healthy cluster")
+
+    def logs(self, lines=40):
+        """The end of every log, for the report of a failed test."""
+        text = []
+        for path in sorted((self.dir / "log").glob("*.log")):
+            tail = path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+            text.append(f"--- {path}\n" + "\n".join(tail))
+        return "\n".join(text)
+
+
+class Cluster(Questions):
     """One cluster in a temporary directory of its own. M and M2 are two mounts of it.
     `prepare(dir)` runs before the first start."""
 
@@ -110,33 +153,6 @@ class Cluster:
 
     # --- the command --------------------------------------------------------------
 
-    def cli(self, *arguments, check=True, timeout=90, **options):
-        return run(
-            APPENDFS, *arguments, check=check, timeout=timeout,
-            env=environment(APPENDFS_MASTER=self.master), **options,
-        )
-
-    def json(self, *arguments, check=True):
-        said = self.cli(*arguments, "--json", check=check)
-        assert said.stdout, said.stderr  # nothing: the master did not answer
-        return json.loads(said.stdout)
-
-    def admin_file(self, path):
-        return self.json("admin", "file", path)
-
-    def admin_status(self):
-        return self.json("admin", "status", check=False)
-
-    def wait_healthy(self, timeout=60):
-        """Until every server is alive and no chunk is short of a replica."""
-
-        def healthy():
-            status = self.admin_status()
-            assert status["health"] == "ok", status
-            return True
-
-        wait_until(healthy, timeout, "a healthy cluster")
-
     def _command(self, verb, *arguments, check=True):
         result = run(
             APPENDFS, "cluster", verb, *arguments, "--dir", self.dir, "--json", check=check,
@@ -166,14 +182,6 @@ class Cluster:
         finally:
             run("umount", point)
             wait_until(lambda: not mounts_below(point))
-
-    def logs(self, lines=40):
-        """The end of every log, for the report of a failed test."""
-        text = []
-        for path in sorted((self.dir / "log").glob("*.log")):
-            tail = path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-            text.append(f"--- {path}\n" + "\n".join(tail))
-        return "\n".join(text)
 
     def abort_mounts(self):
         """Kills the mount daemons, so that nobody waits in the kernel for them."""

@@ -14,7 +14,9 @@ import pytest
 
 from cluster import APPENDFS, STAGE, Cluster, live_clusters
 
-TEST_SECONDS = 240  # no test takes longer; a mount that hangs is killed then
+# No test takes longer, unless it is marked with another bound: @pytest.mark.seconds(N). A mount
+# that hangs is killed then.
+TEST_SECONDS = 240
 
 
 def reason_to_skip():
@@ -25,6 +27,10 @@ def reason_to_skip():
     if not shutil.which("fusermount3"):
         return "system tests need fusermount3: run ./dev setup"
     return None
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "seconds(n): how long this test may take")
 
 
 def pytest_sessionstart(session):
@@ -56,20 +62,22 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.fixture(autouse=True)
-def watchdog():
+def watchdog(request):
     """Frees a test that waits in the kernel for a mount daemon that hangs."""
     hung = []
+    marker = request.node.get_closest_marker("seconds")
+    seconds = marker.args[0] if marker else TEST_SECONDS
 
     def bark():
         hung.append(True)
         for cluster in list(live_clusters):
             cluster.abort_mounts()
 
-    timer = threading.Timer(TEST_SECONDS, bark)
+    timer = threading.Timer(seconds, bark)
     timer.start()
     yield
     timer.cancel()
-    assert not hung, f"the test took longer than {TEST_SECONDS} s; its mounts were killed"
+    assert not hung, f"the test took longer than {seconds} s; its mounts were killed"
 
 
 @pytest.fixture(scope="module")

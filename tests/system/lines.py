@@ -5,6 +5,7 @@ rest, so that a line that is torn, mixed with another or made up is noticed.
 """
 
 import hashlib
+from dataclasses import dataclass, field
 
 
 def make_line(writer, sequence, size=200):
@@ -34,23 +35,56 @@ def sequences(data):
     return found
 
 
-def check(data, acknowledged, attempted=None):
-    """Every line whole, once and in its writer's order; every acknowledged one
-    there. `acknowledged` and `attempted` map writers to lists of sequences; what
-    was attempted and not acknowledged may be there or not."""
+@dataclass
+class Findings:
+    """What is wrong with a file; each a list of texts that name the lines."""
+
+    lost: list = field(default_factory=list)
+    torn: list = field(default_factory=list)
+    doubled: list = field(default_factory=list)
+    swapped: list = field(default_factory=list)
+    strange: list = field(default_factory=list)
+
+    def __str__(self):
+        return "; ".join(
+            f"{len(found)} lines {kind}: {', '.join(found[:5])}"
+            for kind, found in vars(self).items()
+            if found
+        )
+
+
+def examine(data, acknowledged, attempted=None):
+    """Every line must be whole, there once and in its writer's order; every acknowledged
+    one must be there. `acknowledged` and `attempted` map writers to lists of sequences;
+    what was attempted and not acknowledged may be there or not."""
     attempted = attempted or acknowledged
-    found = sequences(data)
-    assert set(found) <= set(attempted), f"unknown writers: {set(found) - set(attempted)}"
+    findings, found, at = Findings(), {}, 0
+    for line in data.splitlines(keepends=True):
+        try:
+            writer, sequence = parse_line(line)
+            found.setdefault(writer, []).append(sequence)
+        except (AssertionError, ValueError):
+            findings.torn.append(f"{line[:80]!r} at {at}")
+        at += len(line)
+    for writer, have in found.items():
+        there, allowed, last = set(), set(attempted.get(writer, [])), -1
+        for sequence in have:
+            name = f"{writer} {sequence}"
+            if sequence in there:
+                findings.doubled.append(name)
+            elif sequence < last:
+                findings.swapped.append(name)
+            if sequence not in allowed:
+                findings.strange.append(name)
+            there.add(sequence)
+            last = max(last, sequence)
     for writer, want in acknowledged.items():
-        have = found.get(writer, [])
-        assert len(have) == len(set(have)), f"{writer}: lines there twice: {duplicates(have)}"
-        assert have == sorted(have), f"{writer}: lines out of order"
-        lost = set(want) - set(have)
-        assert not lost, f"{writer}: acknowledged lines lost: {sorted(lost)[:10]}"
-        strange = set(have) - set(attempted[writer])
-        assert not strange, f"{writer}: lines nobody wrote: {sorted(strange)[:10]}"
+        lost = set(want) - set(found.get(writer, []))
+        findings.lost += [f"{writer} {sequence}" for sequence in sorted(lost)]
+    return findings
 
 
-def duplicates(values):
-    seen = set()
-    return [value for value in values if value in seen or seen.add(value)][:10]
+def check(data, acknowledged, attempted=None):
+    """Fails unless there is nothing to find."""
+    findings = examine(data, acknowledged, attempted)
+    assert not str(findings), str(findings)

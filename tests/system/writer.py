@@ -1,10 +1,11 @@
 """Appends self-describing lines to a file, as its own process.
 
-    writer.py FILE WRITER COUNT ACKS [--fsync] [--size N] [--stop FILE]
+    writer.py FILE WRITER COUNT ACKS [--fsync | --dsync | --batch N] [--size N] [--pace S] [--stop FILE]
 
 For each acknowledged line ACKS gets "SEQUENCE SECONDS" (monotonic time), for a
-failed one "SEQUENCE SECONDS error ERRNO". COUNT 0 goes on until the stop file
-exists.
+failed one "SEQUENCE SECONDS error ERRNO". What acknowledges it is write(2), an
+fsync after each line, O_DSYNC, or an fsync after each N lines. COUNT 0 goes on
+until the stop file exists.
 """
 
 import argparse
@@ -14,6 +15,19 @@ import time
 from lines import make_line
 
 
+def append(fd, writer, sequences, size, sync):
+    """The errno, or None: all these lines are acknowledged."""
+    try:
+        for sequence in sequences:
+            line = make_line(writer, sequence, size)
+            assert os.write(fd, line) == len(line), "a short write"
+        if sync:
+            os.fsync(fd)
+    except OSError as error:
+        return error.errno
+    return None
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("file")
@@ -21,27 +35,30 @@ def main():
     parser.add_argument("count", type=int)
     parser.add_argument("acks")
     parser.add_argument("--fsync", action="store_true")
+    parser.add_argument("--dsync", action="store_true")
+    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--size", type=int, default=200)
+    parser.add_argument("--pace", type=float, default=0, help="seconds between, as a log has it")
     parser.add_argument("--stop")
     arguments = parser.parse_args()
 
-    fd = os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    sequence = 0
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_DSYNC if arguments.dsync else 0)
+    fd = os.open(arguments.file, flags, 0o644)
+    sync = arguments.fsync or arguments.batch > 1
+    done = 0
     with open(arguments.acks, "a", buffering=1, encoding="ascii") as acks:
-        while arguments.count == 0 or sequence < arguments.count:
+        while arguments.count == 0 or done < arguments.count:
             if arguments.stop and os.path.exists(arguments.stop):
                 break
-            line = make_line(arguments.writer, sequence, arguments.size)
-            try:
-                written = os.write(fd, line)
-                assert written == len(line), "a short write"
-                if arguments.fsync:
-                    os.fsync(fd)
-                acks.write(f"{sequence} {time.monotonic()}\n")
-            except OSError as error:
-                acks.write(f"{sequence} {time.monotonic()} error {error.errno}\n")
-            sequence += 1
-        if not arguments.fsync:
+            sequences = range(done, done + arguments.batch)
+            done += arguments.batch
+            error = append(fd, arguments.writer, sequences, arguments.size, sync)
+            outcome = f" error {error}" if error else ""
+            now = time.monotonic()
+            acks.write("".join(f"{sequence} {now}{outcome}\n" for sequence in sequences))
+            if arguments.pace:
+                time.sleep(arguments.pace)
+        if not sync and not arguments.dsync:
             os.fsync(fd)
     os.close(fd)
 

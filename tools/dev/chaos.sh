@@ -1,30 +1,37 @@
 # Sourced by ./dev: faults of all kinds on a cluster of real processes.
 
-# run_chaos STAGE [OPTION...]: the driver's options, see tests/system/chaos.
-run_chaos() {
-  local stage=$1
+# Servers built so that being killed loses whatever was not synced, as when the power
+# fails. Only these two: the rest is the ordinary build's.
+POWER_LOSS=$BUILD-power-loss
+
+# build_power_loss DIR [OPTION...]
+build_power_loss() {
+  local directory=$1
   shift
-  APPENDFS_STAGE=$PWD/$stage PYTHONPATH=$PWD/tests/system PYTHONDONTWRITEBYTECODE=1 \
-    $PYTHON -m chaos "$@"
+  configure "$directory" -Dpower_loss=true "$@"
+  compile "$directory" master/appendfs-master chunkserver/appendfs-chunkserver
 }
 
-# With --power-loss: servers built so that being killed loses whatever was not
-# synced, as when the power fails. They have a build directory of their own.
+# --power-loss takes the servers above; --plant BUG puts a known bug into them, which
+# the run should find.
 verb_chaos() {
-  local options=() power_loss='' option
+  local options=() power_loss='' planted='' option
   for option in "$@"; do
-    if [ "$option" = --power-loss ]; then power_loss=yes; else options+=("$option"); fi
+    case $option in
+      --power-loss) power_loss=yes ;;
+      --plant | --plant=*) planted=yes options+=("$option") ;;
+      *) options+=("$option") ;;
+    esac
   done
-  if [ -z "$power_loss" ]; then
-    prepare
-    run_chaos "$STAGE" "${options[@]}"
-    return
+  [ -z "$planted" ] || [ -n "$power_loss" ] || die "chaos: --plant needs --power-loss"
+  prepare
+  if [ -n "$planted" ]; then
+    build_power_loss "$POWER_LOSS-planted" -Dplanted=true
+    options+=(--power-loss "$PWD/$POWER_LOSS-planted")
+  elif [ -n "$power_loss" ]; then
+    build_power_loss "$POWER_LOSS"
+    options+=(--power-loss "$PWD/$POWER_LOSS")
   fi
-  local directory=$BUILD/power-loss
-  verb_setup
-  configure "$directory" -Dpower_loss=true
-  compile "$directory"
-  meson install -C "$directory" --no-rebuild --quiet >/dev/null
-  # A full disk would show at a sync, not at a write, and fail that server.
-  run_chaos "$directory/stage" --no-full-disks "${options[@]}"
+  APPENDFS_STAGE=$PWD/$STAGE PYTHONPATH=$PWD/tests/system PYTHONDONTWRITEBYTECODE=1 \
+    $PYTHON -m chaos "${options[@]}"
 }

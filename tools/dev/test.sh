@@ -22,6 +22,10 @@ system_tests() {
   local filter=$1 code=0
   rm -f "$BUILD/system-tests.xml"
   [ -d tests/system ] || return 0
+  if [ -z "$filter" ] || [[ $filter == *chaos* || $filter == *power* ]]; then
+    build_power_loss "$POWER_LOSS"
+    local -x APPENDFS_POWER_LOSS=$PWD/$POWER_LOSS
+  fi
   APPENDFS_STAGE=$PWD/$STAGE $PYTHON -m pytest tests/system -q -p no:cacheprovider \
     --junitxml="$BUILD/system-tests.xml" ${filter:+-k "$filter"} </dev/null || code=$?
   [ $code -eq 5 ] && code=0 # nothing collected: the sum will tell

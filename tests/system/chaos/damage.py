@@ -20,6 +20,7 @@ class Flip:
     at: int
     good: int
     bad: int
+    handle: int = 0  # of the chunk; 0 in a journal
 
     def still_there(self):
         try:
@@ -35,7 +36,7 @@ def byte_at(path, at):
     return found[0] if found else None
 
 
-def flip(server, path, at, draw):
+def flip(server, path, at, draw, handle=0):
     good = byte_at(path, at)
     if good is None:
         return None
@@ -45,7 +46,7 @@ def flip(server, path, at, draw):
         file.write(bytes([bad]))
         file.flush()
         os.fsync(file.fileno())
-    return Flip(server, path, at, good, bad)
+    return Flip(server, path, at, good, bad, handle)
 
 
 def chunk_file(data_dir, handle):
@@ -54,13 +55,17 @@ def chunk_file(data_dir, handle):
 
 
 def flip_in_chunks(server, data_dir, chunks, draw, most=3):
-    """Flips up to `most` bytes of one chunk file. `chunks`: (handle, length) of sealed
-    chunks this server should have."""
+    """Flips up to `most` bytes of one chunk file. `chunks`: (handle, length) of those
+    that this server should have; of an open one some bytes may not be in the file yet."""
     for handle, length in draw.sample(chunks, len(chunks)):
         path = chunk_file(data_dir, handle)
-        if path is None or path.stat().st_size < length:
+        there = min(length, path.stat().st_size) if path else 0
+        if there == 0:
             continue
-        flips = [flip(server, path, draw.randrange(length), draw) for _ in range(draw.randint(1, most))]
+        flips = [
+            flip(server, path, draw.randrange(there), draw, handle)
+            for _ in range(draw.randint(1, most))
+        ]
         return [one for one in flips if one]
     return []
 

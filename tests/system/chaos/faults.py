@@ -2,30 +2,39 @@
 
 import collections
 import errno
-import json
 import os
 import random
 import signal
 import time
-from pathlib import Path
+from dataclasses import dataclass
 
-from chaos import connections, damage
-from cluster import APPENDFS, environment
-from tools import run, wait_until
+from chaos import damage
+from tools import wait_until
 
 HEAL_SECONDS = 90
 BALLAST = "lost+found/ballast"  # below the data directory, which is a disk of its own
 START_AGAIN_MOST = 5  # times within one round
+TICK_SECONDS = 0.01  # how exactly the plan's times are kept; connections are reset as often
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a fault was there; seconds of the monotonic clock."""
+
+    kind: str
+    begin: float
+    end: float
 
 
 class Injector:
-    def __init__(self, cluster, files, say):
-        self.cluster, self.files, self.say = cluster, files, say
+    def __init__(self, cluster, load, say):
+        self.cluster, self.load, self.say = cluster, load, say
         self.counts = collections.Counter()
+        self.spans = []
         self.flips = []
         self.started_again = 0
-        self._undo = {}  # process → (due, action)
-        self._cut_off = set()  # processes whose connections break
+        self._undo = {}  # fault → (due, begin, action)
+        self._resetting = set()  # hosts whose connections break
 
     # --- a round ------------------------------------------------------------------
 
@@ -34,61 +43,87 @@ class Injector:
         self.flips = [one for one in self.flips if one.still_there()]
         return self.flips
 
-    def run(self, faults):
+    def run(self, planned):
+        waiting = collections.deque(planned.faults)
+        if planned.after_acknowledgement:
+            self.load.wait_for_acknowledgement()
         start = time.monotonic()
-        waiting = collections.deque(faults)
         while waiting or self._undo:
-            now = time.monotonic() - start
-            while waiting and waiting[0].at <= now:
-                self._inject(waiting.popleft(), start)
-            self._cut_connections()
-            for name, (due, action) in sorted(self._undo.items(), key=lambda item: item[1][0]):
-                if due <= now:
-                    del self._undo[name]
-                    action()
-            time.sleep(0.02)
+            while waiting and start + waiting[0].at <= time.monotonic():
+                self._inject(waiting.popleft())
+            for host in self._resetting:
+                self.counts["connections reset"] += self.cluster.network.reset_connections(host)
+            for fault, (due, _, _) in sorted(self._undo.items(), key=lambda item: item[1][0]):
+                if due <= time.monotonic():
+                    self._end(fault)
+            time.sleep(TICK_SECONDS)
 
-    def _inject(self, fault, start):
-        self.say(f"{fault.kind} {fault.name}, {fault.lasts} s")
-        draw = random.Random(fault.salt)
+    def _inject(self, fault):
+        begin = time.monotonic()
         undo = {
             "kill": self._kill,
             "pause": self._pause,
-            "cut connections": self._cut,
             "restart": self._restart,
+            "reset connections": self._reset_connections,
+            "unplug": self._unplug,
+            "partition": self._partition,
+            "one-way partition": self._one_way_partition,
             "full disk": self._fill,
             "flip in chunk": self._flip_in_chunk,
             "flip in journal": self._flip_in_journal,
-        }[fault.kind](fault.name, draw)
-        self.counts[fault.kind] += 1
-        if undo:
-            self._undo[fault.name] = (time.monotonic() - start + fault.lasts, undo)
+        }[fault.kind](fault)
+        self.say(f"{fault}, {fault.lasts} s")
+        self.counts[f"{fault.kind}, {self._whom(fault)}"] += 1
+        self._undo[fault] = (begin + fault.lasts, begin, undo)
+
+    def _end(self, fault):
+        _, begin, undo = self._undo.pop(fault)
+        undo()
+        self.spans.append(Span(f"{fault.kind}, {self._whom(fault)}", begin, time.monotonic()))
+
+    def _whom(self, fault):
+        roles = [self.cluster.hosts[name].role for name in (fault.name, fault.other) if name]
+        return " > ".join(roles) if fault.kind.startswith("one-way") else " | ".join(sorted(roles))
 
     # --- faults: each returns what ends it -------------------------------------------
 
-    def _kill(self, name, _):
-        self._signal(name, signal.SIGKILL)
-        return lambda: self.start(name)
+    def _kill(self, fault):
+        self.cluster.signal(fault.name, signal.SIGKILL)
+        return lambda: self._start(fault.name)
 
-    def _pause(self, name, _):
-        self._signal(name, signal.SIGSTOP)
-        return lambda: self._signal(name, signal.SIGCONT)
+    def _pause(self, fault):
+        self.cluster.signal(fault.name, signal.SIGSTOP)
+        return lambda: self.cluster.signal(fault.name, signal.SIGCONT)
 
-    def _restart(self, name, _):
-        self._signal(name, signal.SIGTERM)
-        return lambda: self.start(name)
+    def _restart(self, fault):
+        self.cluster.signal(fault.name, signal.SIGTERM)
+        return lambda: self._start(fault.name)
 
-    def _cut(self, name, _):
-        self._cut_off.add(name)
-        return lambda: self._cut_off.discard(name)
+    def _reset_connections(self, fault):
+        """Again and again: what is made anew does not live long either."""
+        self._resetting.add(fault.name)
+        return lambda: self._resetting.discard(fault.name)
 
-    def _cut_connections(self):
-        """Again and again: what was made anew does not live long either."""
-        for name in sorted(self._cut_off):
-            self.counts["connections broken"] += connections.cut(self._process(name)["pid"])
+    def _unplug(self, fault):
+        self.cluster.network.unplug(fault.name)
+        return lambda: self.cluster.network.plug(fault.name)
 
-    def _fill(self, name, _):
-        ballast = Path(self._process(name)["data_dir"]) / BALLAST
+    def _one_way_partition(self, fault):
+        self.cluster.network.block(fault.name, fault.other)
+        return lambda: self.cluster.network.unblock(fault.name, fault.other)
+
+    def _partition(self, fault):
+        self.cluster.network.block(fault.name, fault.other)
+        self.cluster.network.block(fault.other, fault.name)
+
+        def undo():
+            self.cluster.network.unblock(fault.name, fault.other)
+            self.cluster.network.unblock(fault.other, fault.name)
+
+        return undo
+
+    def _fill(self, fault):
+        ballast = self._place(fault) / BALLAST
         with open(ballast, "wb") as file:
             end, step = 0, 1 << 30
             while step >= 4096:
@@ -101,38 +136,50 @@ class Injector:
                     step //= 2
         return ballast.unlink
 
-    def _flip_in_chunk(self, name, draw):
-        sealed = self._sealed_chunks(name)
-        flips = []
-        if sealed:
-            flips = damage.flip_in_chunks(name, self._process(name)["data_dir"], sealed, draw)
+    def _flip_in_chunk(self, fault):
+        spared = {one.handle for one in self.damage_left() if one.server != fault.name}
+        chunks = [chunk for chunk in self._chunks(fault.name) if chunk[0] not in spared]
+        flips = damage.flip_in_chunks(
+            fault.name, self._place(fault), chunks, random.Random(fault.salt)
+        )
         self.flips += flips
         self._note(flips)
+        return lambda: None
 
-    def _flip_in_journal(self, name, draw):
-        self._signal(name, signal.SIGKILL)
-        wait_until(lambda: not self._alive(self._process(name)), 10, f"{name} is gone")
-        # Not kept: its start reads all of the journal that counts.
-        self._note(damage.flip_in_journal(name, self._process(name)["data_dir"], draw))
-        return lambda: self.start(name)
+    def _flip_in_journal(self, fault):
+        self.cluster.signal(fault.name, signal.SIGKILL)
+        self.cluster.wait_ended(fault.name, 10)
+        place = self._place(fault)
+        if not any(
+            one.server != fault.name and damage.chunk_file(place, one.handle)
+            for one in self.damage_left()
+        ):
+            # Not kept: its start reads all of the journal that counts.
+            self._note(damage.flip_in_journal(fault.name, place, random.Random(fault.salt)))
+        return lambda: self._start(fault.name)
 
     def _note(self, flips):
         self.counts["bytes flipped"] += len(flips)
         for one in flips:
             self.say(f"  {one.path} byte {one.at}: {one.good:02x} is {one.bad:02x}")
 
-    def _sealed_chunks(self, name):
-        address = self._process(name)["address"]
-        chunks = []
-        for file in self.files:
-            shown = self.cluster.cli("admin", "file", f"/{file}", "--json", check=False)
-            for chunk in json.loads(shown.stdout)["chunks"] if shown.returncode == 0 else []:
-                if chunk["state"] == "sealed" and any(
-                    replica["address"] == address and not replica["damaged"]
-                    for replica in chunk["replicas"]
-                ):
-                    chunks.append((chunk["handle"], chunk["length"]))
-        return chunks
+    def _place(self, fault):
+        return self.cluster.hosts[fault.name].place
+
+    def _chunks(self, name):
+        """(handle, length) of those it has whole."""
+        address = self.cluster.hosts[name].address
+        return [
+            (chunk["handle"], chunk["length"])
+            for file in self.load.files
+            for chunk in self.cluster.admin_file(f"/{file}")["chunks"]
+            if any(
+                replica["address"] == address
+                and not replica["damaged"]
+                and replica["length"] == chunk["length"]
+                for replica in chunk["replicas"]
+            )
+        ]
 
     # --- healing ---------------------------------------------------------------------
 
@@ -141,51 +188,24 @@ class Injector:
         again = collections.Counter()
 
         def all_run():
-            for process in self._processes():
-                if process["role"] == "mount":
-                    assert self._alive(process), f"{process['name']} has died"
-                elif not self._alive(process):
-                    again[process["name"]] += 1
-                    assert again[process["name"]] <= START_AGAIN_MOST, f"{process['name']} dies"
-                    self.say(f"{process['name']} had ended; starting it again")
+            for host in self.cluster.hosts.values():
+                if host.role == "mount":
+                    assert host.alive(), f"{host.name} has died"
+                elif not host.alive():
+                    again[host.name] += 1
+                    assert again[host.name] <= START_AGAIN_MOST, f"{host.name} dies"
+                    self.say(f"{host.name} had ended; starting it again")
                     self.started_again += 1
-                    self.start(process["name"])
+                    self.cluster.start(host.name)
             return True
 
         wait_until(all_run, HEAL_SECONDS, "every process runs")
 
-    def start(self, name):
-        """Launches it; whether it is well shows later."""
-        run(
-            APPENDFS, "cluster", "restart", name, "--dir", self.cluster.dir, "--wait", "200ms",
-            check=False, env=environment(),
-        )
+    def _start(self, name):
+        self.cluster.wait_ended(name)
+        self.cluster.start(name)
 
     def end_all(self):
-        """Whatever was interrupted: nothing stays paused or full."""
-        for _, action in self._undo.values():
-            action()
-        self._undo = {}
-
-    # --- processes ----------------------------------------------------------------------
-
-    def _processes(self):
-        # The file, not the command: that one would wait for a start under way.
-        return json.loads((self.cluster.dir / "cluster.json").read_text(encoding="utf-8"))["processes"]
-
-    def _process(self, name):
-        return next(process for process in self._processes() if process["name"] == name)
-
-    @staticmethod
-    def _alive(process):
-        try:
-            stat = Path(f"/proc/{process['pid']}/stat").read_text(encoding="utf-8")
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        fields = stat.rsplit(")", 1)[1].split()
-        return int(fields[19]) == process["start_time"] and fields[0] != "Z"
-
-    def _signal(self, name, number):
-        process = self._process(name)
-        if self._alive(process):
-            os.kill(process["pid"], number)
+        """Whatever was interrupted: nothing stays paused, cut off or full."""
+        for fault in list(self._undo):
+            self._end(fault)

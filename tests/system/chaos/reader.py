@@ -1,9 +1,9 @@
 """Reads a growing file again and again, as its own process.
 
-    reader.py FILE REPORT --stop STOP
+    reader.py FILE REPORT --stop STOP [--follow]
 
-What it saw must stay: the size never shrinks, every end seen is the end of a line, every line is
-whole. REPORT gets one JSON object at the end: {"bytes", "sha256", "reads", "errors", "wrong"}.
+It opens the file every time, or keeps it open as `tail -f` does. What it saw must stay: the
+size never shrinks, every end seen is the end of a line, every line is whole. REPORT gets one JSON object at the end: {"bytes", "sha256", "reads", "errors", "wrong"}.
 """
 
 import argparse
@@ -23,18 +23,20 @@ PART = 1 << 20
 
 
 class Reader:
-    def __init__(self, path):
+    def __init__(self, path, follow):
         self.path, self.seen, self.digest = path, 0, hashlib.sha256()
         self.reads = self.errors = 0
+        self._follow, self._file = follow, None
 
     def look(self):
-        size = os.stat(self.path).st_size
-        assert size >= self.seen, f"stat says {size} after {self.seen} bytes were read"
-        with open(self.path, "rb", buffering=0) as file:
-            file.seek(self.seen)
-            part = b""
-            while more := file.read(PART):
-                part += more
+        if self._file is None:
+            self._file = open(self.path, "rb", buffering=0)
+        try:
+            size, part = self._rest(self._file)
+        finally:
+            if not self._follow:
+                self._file.close()
+                self._file = None
         assert self.seen + len(part) >= size, f"only {self.seen + len(part)} bytes, stat said {size}"
         assert part == b"" or part.endswith(b"\n"), f"the end seen at {self.seen + len(part)} is torn"
         for line in part.splitlines(keepends=True):
@@ -43,14 +45,25 @@ class Reader:
         self.seen += len(part)
         self.reads += 1
 
+    def _rest(self, file):
+        named = os.stat(self.path).st_size
+        size = os.fstat(file.fileno()).st_size
+        assert size >= named >= self.seen, f"stat says {named}, {size} after {self.seen} were read"
+        file.seek(self.seen)
+        part = b""
+        while more := file.read(PART):
+            part += more
+        return size, part
+
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("file")
     parser.add_argument("report")
     parser.add_argument("--stop", required=True)
+    parser.add_argument("--follow", action="store_true")
     arguments = parser.parse_args()
-    reader, wrong = Reader(arguments.file), None
+    reader, wrong = Reader(arguments.file, arguments.follow), None
     while not wrong and not os.path.exists(arguments.stop):
         try:
             reader.look()

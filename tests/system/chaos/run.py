@@ -7,15 +7,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos import disks
+from chaos import disks, report
 from chaos.faults import Injector
+from chaos.hosts import Hosts
 from chaos.load import Load
-from chaos.plan import DAMAGE, Planner
+from chaos.plan import Planner
 from chaos.verdict import Verdict
-from cluster import Cluster
+from tools import run
 
 CHUNK_BYTES = 1 << 20  # small, so that chunks roll often
+MOUNTS = 2
 PROGRESS_SECONDS = 60  # after everything runs again
+REPAIR_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,9 @@ class Settings:
     seconds: float
     servers: int = 4
     full_disks: bool = True
-    evidence: Path = None  # where logs of a failed run are kept
+    power_loss: Path = None  # a build whose servers lose what was not synced when they are killed
+    plant: str = None  # a bug by name, for servers built to have it (common/planted.h)
+    evidence: Path = None  # where what is left of a failed run is kept
 
 
 def run_chaos(settings, say=print):
@@ -35,80 +40,63 @@ def run_chaos(settings, say=print):
         say(f"[{time.monotonic() - start:6.1f}] {text}")
 
     names = [f"cs{i + 1}" for i in range(settings.servers)]
+    full_disks = settings.full_disks and not settings.power_loss
     scratch = Path(tempfile.mkdtemp(prefix="appendfs-chaos-"))
-    cluster = Cluster(
-        chunkservers=settings.servers, chunk_bytes=CHUNK_BYTES,
-        prepare=disks.prepare(names) if settings.full_disks else None,
-    )
-    load = None
+    cluster = load = None
     try:
+        cluster = Hosts(
+            settings.servers, MOUNTS, CHUNK_BYTES, settings.power_loss,
+            {"APPENDFS_PLANT": settings.plant} if settings.plant else None,
+            # With power loss a full disk would show at a sync, not at a write, and fail that server.
+            disks.prepare(names) if full_disks else None,
+        )
         load = Load(cluster, scratch)
-        injector = Injector(cluster, load.files, tell)
-        problems = _rounds(settings, names, load, injector, tell, start + settings.seconds)
-        load_problems = load.finish()
+        injector = Injector(cluster, load, tell)
+        planner = Planner(
+            settings.seed, names, cluster.mounts, full_disks, bool(settings.power_loss)
+        )
+        problems = _rounds(planner, load, injector, tell, time.monotonic() + settings.seconds)
+        problems += load.finish()
         tell("the load has ended; looking at what is there")
         verdict = Verdict(cluster, load, injector)
-        problems += load_problems + verdict.reach()
-        _report(load, injector, verdict, problems, say)
+        problems += verdict.reach()
+        report.tell(load, injector, verdict, problems, say)
         if problems and settings.evidence:
-            _keep(settings.evidence, cluster, scratch)
-            say(f"logs and acknowledgements: {settings.evidence}")
+            _keep(settings.evidence, cluster, scratch, verdict)
+            say(f"logs, acknowledgements, files and data directories: {settings.evidence}")
         return problems
     finally:
         if load:
             load.kill()
-        cluster.close()
+        if cluster:
+            cluster.close()
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _rounds(settings, names, load, injector, tell, end):
-    planner = Planner(settings.seed, names, settings.full_disks)
+def _rounds(planner, load, injector, tell, end):
+    number = 0
     try:
         load.wait_for_progress(PROGRESS_SECONDS)
         for planned in planner.rounds():
             if time.monotonic() >= end:
                 return []
-            faults = planned.faults
-            if planned.healthy_before:
-                injector.cluster.wait_healthy(PROGRESS_SECONDS * 2)
-                damaged = {one.name for one in faults if one.kind in DAMAGE}
-                if any(one.server not in damaged for one in injector.damage_left()):
-                    # What rots elsewhere was not found yet.
-                    faults = [one for one in faults if one.kind not in DAMAGE]
-            tell(f"round {planned.number}: {len(faults)} faults")
-            injector.run(faults)
+            number = planned.number
+            if planned.damages:
+                injector.cluster.wait_healthy(REPAIR_SECONDS)
+            tell(f"round {number}, {planned.what}: {len(planned.faults)} faults")
+            injector.run(planned)
             injector.heal()
             load.wait_for_progress(PROGRESS_SECONDS)
     except (AssertionError, OSError, subprocess.SubprocessError) as error:
         injector.end_all()
-        return [f"round {planned.number if 'planned' in locals() else 0}: {error}"]
+        return [f"round {number}: {error}"]
     return []
 
 
-def _report(load, injector, verdict, problems, say):
-    times, own = load.ack_times()
-    gap = max((b - a for a, b in zip(times, times[1:])), default=0)
-    own_gap = max((b - a for t in own.values() for a, b in zip(t, t[1:])), default=0)
-    errors = sum(len(writer.acks().errors) for writer in load.writers if writer.acks())
-    reads = [reader.report() for reader in load.readers if reader.report_path.exists()]
-    say("faults: " + ", ".join(f"{n} {kind}" for kind, n in sorted(injector.counts.items())))
-    if injector.started_again:
-        say(f"servers that ended by themselves and were started again: {injector.started_again}")
-    say(f"acknowledged: {len(times)} lines, {verdict.bytes} bytes in {len(load.files)} files; failed: {errors}")
-    say(f"longest time without an acknowledgement: {gap:.2f} s of anybody, {own_gap:.2f} s of one writer")
-    say(
-        f"readers: {sum(r['reads'] for r in reads)} reads, {sum(r['errors'] for r in reads)} failed"
-    )
-    say(
-        f"compared: {verdict.replicas} replicas of {verdict.chunks} chunks; {verdict.short} short ones of"
-        f" open chunks, {verdict.rotten} flipped bytes nobody had read yet"
-    )
-    for problem in problems:
-        say(f"PROBLEM: {problem}")
-    say(f"{'FAILED' if problems else 'passed'}")
-
-
-def _keep(directory, cluster, scratch):
+def _keep(directory, cluster, scratch, verdict):
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(cluster.dir / "log", directory / "log")
     shutil.copytree(scratch, directory / "acks")
+    verdict.save(directory / "files")
+    for name in ("master", *cluster.servers):
+        run("cp", "-a", "--sparse=always", cluster.hosts[name].place, directory, timeout=300)

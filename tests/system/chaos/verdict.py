@@ -1,11 +1,12 @@
 """What must be true of a cluster afterwards."""
 
 import hashlib
+import os
 import subprocess
 
 from chaos.damage import chunk_file
 from cluster import STAGE
-from lines import check
+from lines import examine
 from tools import run
 
 CHUNKSERVER = STAGE / "sbin" / "appendfs-chunkserver"
@@ -17,37 +18,45 @@ class Verdict:
         self.cluster, self.load, self.injector = cluster, load, injector
         self.problems = []
         self.chunks = self.replicas = self.short = self.rotten = 0
-        self.bytes = 0
-        self._contents = {}
+        self.lost = self.torn = self.doubled = self.swapped = 0
+        self._contents = {}  # file → its bytes
+        self._servers = {
+            self.cluster.hosts[name].address: self.cluster.hosts[name] for name in cluster.servers
+        }
+
+    @property
+    def files(self):
+        return len(self._contents)
+
+    @property
+    def bytes(self):
+        return sum(len(data) for data in self._contents.values())
 
     def reach(self):
         """All problems, in words. Stops the cluster in between."""
         self._attempt(lambda: self.cluster.wait_healthy(HEALTHY_SECONDS))
-        plans = {}
         for file in self.load.files:
-            self._attempt(lambda file=file: self._read_back(file))
-            self._attempt(lambda file=file: plans.update({file: self.cluster.admin_file(f"/{file}")}))
+            self._attempt(lambda file=file: self._check_file(file))
+        for rotator in self.load.rotators:
+            self._attempt(lambda rotator=rotator: self._check_rotated(rotator))
         self._attempt(self._check_readers)
-        directories = {
-            process["address"]: process
-            for process in self.cluster.status()["processes"]
-            if process["role"] == "chunkserver"
-        }
+        plans = {}
+        for file in self._contents:
+            self._attempt(lambda file=file: plans.update({file: self.cluster.admin_file(f"/{file}")}))
         self._attempt(self.cluster.stop)
         for file, plan in plans.items():
-            if file in self._contents:
-                self._attempt(lambda f=file, p=plan: self._compare_replicas(f, p, directories))
+            self._attempt(lambda file=file, plan=plan: self._compare_replicas(file, plan))
         rotten = {one.server for one in self.injector.damage_left()}
-        for process in directories.values():
-            if process["name"] not in rotten:
-                self._attempt(lambda p=process: self._check_offline(p["data_dir"]))
+        for name in self.cluster.servers:
+            if name not in rotten:
+                self._attempt(lambda name=name: self._check_offline(self.cluster.hosts[name].place))
         return self.problems
 
-    @staticmethod
-    def _check_offline(data_dir):
-        checked = run(CHUNKSERVER, "--check", data_dir, check=False, timeout=300)
-        problems = [line for line in checked.stdout.splitlines() if line.startswith("PROBLEM")]
-        assert checked.returncode == 0, f"{data_dir}: {checked.stderr} {problems[:5]}"
+    def save(self, directory):
+        """The files as they were read."""
+        directory.mkdir()
+        for file, data in self._contents.items():
+            (directory / file).write_bytes(data)
 
     def _attempt(self, step):
         try:
@@ -55,24 +64,44 @@ class Verdict:
         except (AssertionError, OSError, KeyError, ValueError, subprocess.SubprocessError) as error:
             self.problems.append(str(error) or repr(error))
 
-    def _read_back(self, file):
-        """Every acknowledged line once, whole and in order; the same on both mounts."""
-        writers = [writer for writer in self.load.writers if writer.file == file]
-        acks = {writer.name: writer.acks() for writer in writers}
-        data = (self.cluster.m / file).read_bytes()
-        self._contents[file] = data
-        self.bytes += len(data)
-        assert (self.cluster.m2 / file).read_bytes() == data, f"{file}: the two mounts differ"
+    # --- files -------------------------------------------------------------------------
+
+    def _check_file(self, file):
+        data = self._read(file)
+        self._examine(file, data, [writer for writer in self.load.writers if writer.file == file])
+
+    def _check_rotated(self, rotator):
+        """What is left of it is one log; what was removed stays away."""
+        rotation = rotator.rotation()
+        names = [name for name, _ in rotation["kept"]]
+        for point in self.cluster.mount_points:
+            there = [name for name in os.listdir(point) if name.startswith(rotator.file)]
+            assert sorted(there) == sorted(names), f"{point}: {sorted(there)}, not {sorted(names)}"
+        data = b"".join(self._read(name) for name in names)
+        self._examine(rotator.file, data, [rotator], rotation["kept"][0][1])
+
+    def _read(self, file):
+        """The same on both mounts and past them."""
+        one, other = self.cluster.mount_points
+        data = self._contents[file] = (one / file).read_bytes()
+        assert (other / file).read_bytes() == data, f"{file}: the two mounts differ"
         said = self.cluster.cli("cat", f"/{file}", text=False).stdout
         assert said == data, f"{file}: appendfs cat differs from the mount"
-        try:
-            check(
-                data,
-                {name: one.sequences for name, one in acks.items() if one},
-                {name: one.attempted() for name, one in acks.items() if one},
-            )
-        except AssertionError as error:
-            raise AssertionError(f"{file}: {error}") from error
+        return data
+
+    def _examine(self, what, data, writers, first=0):
+        """Every acknowledged line from `first` on once, whole and in order."""
+        acks = {writer.name: writer.acks() for writer in writers if writer.acks()}
+        findings = examine(
+            data,
+            {name: [n for n in one.sequences if n >= first] for name, one in acks.items()},
+            {name: one.attempted() for name, one in acks.items()},
+        )
+        self.lost += len(findings.lost)
+        self.torn += len(findings.torn)
+        self.doubled += len(findings.doubled)
+        self.swapped += len(findings.swapped)
+        assert not str(findings), f"{what}: {findings}"
 
     def _check_readers(self):
         for reader in self.load.readers:
@@ -83,28 +112,35 @@ class Verdict:
                 f"{reader.file}: a reader saw other bytes than are there now"
             )
 
-    def _compare_replicas(self, file, plan, directories):
+    # --- replicas ----------------------------------------------------------------------
+
+    @staticmethod
+    def _check_offline(data_dir):
+        checked = run(CHUNKSERVER, "--check", data_dir, check=False, timeout=300)
+        problems = [line for line in checked.stdout.splitlines() if line.startswith("PROBLEM")]
+        assert checked.returncode == 0, f"{data_dir}: {checked.stderr} {problems[:5]}"
+
+    def _compare_replicas(self, file, plan):
         """The raw chunk files of all servers, byte by byte. Of an unsealed chunk a
         replica may still be short, but two are whole."""
-        data = self._contents[file]
-        end = 0
+        data, end = self._contents[file], 0
         for chunk in plan["chunks"]:
             begin, end = chunk["offset"], chunk["offset"] + chunk["length"]
+            want, whole = data[begin:end], 0
             what = f"{file} chunk {chunk['handle']}"
-            whole = 0
             self.chunks += 1
             for replica in chunk["replicas"]:
-                name = directories[replica["address"]]["name"]
-                path = chunk_file(directories[replica["address"]]["data_dir"], chunk["handle"])
+                server = self._servers[replica["address"]]
+                path = chunk_file(server.place, chunk["handle"])
                 raw = path.read_bytes()[: chunk["length"]] if path else b""
                 raw = self._without_known_rot(path, raw)
                 if chunk["state"] == "sealed":
-                    assert replica["length"] == chunk["length"], f"{what} on {name}: {replica}"
-                    assert raw == data[begin:end], f"{what}: {path} on {name} is not what was read"
+                    assert replica["length"] == chunk["length"], f"{what} on {server.name}: {replica}"
+                    assert raw == want, f"{what} on {server.name}: {path} is not what was read"
                 else:
-                    assert data[begin:end].startswith(raw), f"{what}: {path} on {name} differs"
+                    assert want.startswith(raw), f"{what} on {server.name}: {path} differs"
                     self.short += len(raw) < chunk["length"]
-                whole += raw == data[begin:end]
+                whole += raw == want
                 self.replicas += 1
             assert whole >= 2, f"{what}: only {whole} whole replicas"
         assert end == len(data), f"{file}: its chunks have {end} bytes, it has {len(data)}"
