@@ -88,9 +88,13 @@ def unchanged(path):
     assert Path(path).read_bytes() == before
 
 
+# Before the command of what must not outlive the tests, however they end.
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+
+
 def start_writer(path, writer, count, acks, *options):
     return subprocess.Popen(
-        [sys.executable, str(HERE / "writer.py"), str(path), writer, str(count), str(acks), *options],
+        [*DIES_WITH_US, sys.executable, str(HERE / "writer.py"), str(path), writer, str(count), str(acks), *options],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

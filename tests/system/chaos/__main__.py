@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def main():
     missing = network.available()
     if missing:
         sys.exit(f"chaos: {missing}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("chaos: stopped"))  # and clean up
     seed = random.SystemRandom().getrandbits(32) if arguments.seed is None else arguments.seed
     print(f"chaos: seed {seed}, {arguments.minutes:g} minutes", flush=True)
     problems = run_chaos(

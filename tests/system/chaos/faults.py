@@ -27,8 +27,9 @@ class Span:
 
 
 class Injector:
-    def __init__(self, cluster, load, say):
+    def __init__(self, cluster, load, say, power_loss=False):
         self.cluster, self.load, self.say = cluster, load, say
+        self._names = {"kill": "power loss"} if power_loss else {}
         self.counts = collections.Counter()
         self.spans = []
         self.flips = []
@@ -73,17 +74,20 @@ class Injector:
             "flip in journal": self._flip_in_journal,
         }[fault.kind](fault)
         self.say(f"{fault}, {fault.lasts} s")
-        self.counts[f"{fault.kind}, {self._whom(fault)}"] += 1
+        self.counts[self._kind(fault)] += 1
         self._undo[fault] = (begin + fault.lasts, begin, undo)
 
     def _end(self, fault):
         _, begin, undo = self._undo.pop(fault)
         undo()
-        self.spans.append(Span(f"{fault.kind}, {self._whom(fault)}", begin, time.monotonic()))
+        self.spans.append(Span(self._kind(fault), begin, time.monotonic()))
 
-    def _whom(self, fault):
+    def _kind(self, fault):
+        """For people, with whom it hits."""
         roles = [self.cluster.hosts[name].role for name in (fault.name, fault.other) if name]
-        return " > ".join(roles) if fault.kind.startswith("one-way") else " | ".join(sorted(roles))
+        one_way = fault.kind.startswith("one-way")
+        whom = " > ".join(roles) if one_way else " | ".join(sorted(roles))
+        return f"{self._names.get(fault.kind, fault.kind)}, {whom}"
 
     # --- faults: each returns what ends it -------------------------------------------
 

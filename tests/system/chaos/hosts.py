@@ -10,11 +10,25 @@ from pathlib import Path
 
 from chaos.network import Network
 from cluster import STAGE, Questions, environment, live_clusters, mounts_below
-from tools import run, wait_until
+from tools import DIES_WITH_US, run, wait_until
 
 MASTER_PORT, CHUNKSERVER_PORT = 9400, 9410
 START_SECONDS = 60
+DIRECTORY = "appendfs-chaos-run"
 STOP_SECONDS = 90  # a mount waits 30 for what it has not shipped, a server syncs everything
+
+
+def remove_leftovers():
+    """Mounts and files of runs that were killed. Their processes have died with them."""
+    for directory in Path(tempfile.gettempdir()).resolve().glob(f"{DIRECTORY}-*-*"):
+        if not Path(f"/proc/{directory.name.split('-')[3]}").exists():
+            remove(directory)
+
+
+def remove(directory):
+    for point in reversed(mounts_below(directory)):
+        run("umount", "-l", point, check=False)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @dataclass
@@ -35,7 +49,8 @@ class Hosts(Questions):
     more of their environment. `prepare(dir)` runs before the first start."""
 
     def __init__(self, chunkservers, mounts, chunk_bytes, build=None, variables=None, prepare=None):
-        self.dir = Path(tempfile.mkdtemp(prefix="appendfs-chaos-")).resolve()
+        remove_leftovers()
+        self.dir = Path(tempfile.mkdtemp(prefix=f"{DIRECTORY}-{os.getpid()}-")).resolve()
         (self.dir / "log").mkdir()
         self._environment = environment(**(variables or {}))
         self.servers = [f"cs{i + 1}" for i in range(chunkservers)]
@@ -74,7 +89,7 @@ class Hosts(Questions):
             self._add(name, "mount", point, "", [STAGE / "sbin" / "mount.appendfs", self.master, point, "-f"])
 
     def _add(self, name, role, place, address, command):
-        entered = [str(part) for part in (*self.network.enter(name), *command)]
+        entered = [str(part) for part in (*DIES_WITH_US, *self.network.enter(name), *command)]
         self.hosts[name] = Host(name, role, entered, place, address)
 
     def _start_all(self):
@@ -137,10 +152,8 @@ class Hosts(Questions):
                 host.process.kill()
             if host.process:
                 host.process.wait(STOP_SECONDS)
-        for point in reversed(mounts_below(self.dir)):
-            run("umount", "-l", point, check=False)
         self.network.close()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        remove(self.dir)
 
     def abort_mounts(self):
         """Kills the mount daemons, so that nobody waits in the kernel for them."""

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import Acks, start_writer, wait_until
+from tools import DIES_WITH_US, Acks, start_writer, wait_until
 
 HERE = Path(__file__).resolve().parent
 SIZES = (200, 90, 2000, 700, 4000, 1300)  # bytes per line, by writer
@@ -92,7 +92,7 @@ class Load:
         acks, report = self.scratch / f"{name}.acks", self.scratch / f"{name}.json"
         process = subprocess.Popen(
             [
-                sys.executable, str(HERE / "rotator.py"), str(mount / file), name, str(acks),
+                *DIES_WITH_US, sys.executable, str(HERE / "rotator.py"), str(mount / file), name, str(acks),
                 str(report), "--stop", str(self.stop_path),
             ],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -103,7 +103,7 @@ class Load:
         report = self.scratch / f"r{len(self.readers)}.json"
         process = subprocess.Popen(
             [
-                sys.executable, str(HERE / "reader.py"), str(mount / file), str(report),
+                *DIES_WITH_US, sys.executable, str(HERE / "reader.py"), str(mount / file), str(report),
                 "--stop", str(self.stop_path), *how,
             ],
             stdin=subprocess.DEVNULL,

@@ -1,5 +1,19 @@
 """What a run tells about itself."""
 
+import collections
+import re
+
+RECOVERY = re.compile(r"recovery starts: chunk=.*?: (.*)")
+
+
+def recoveries(log):
+    """{why: how many}, as the master says."""
+    why = collections.Counter()
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        if found := RECOVERY.search(line):
+            why[re.sub(r"\d+", "N", found[1])] += 1
+    return why
+
 
 def longest_gap(times, begin, end):
     """The longest stretch of [begin, end] without any of these times."""
@@ -34,6 +48,9 @@ def tell(load, injector, verdict, problems, say):
     say("faults:")
     for kind, number in sorted(injector.counts.items()):
         say(f"  {number:6} {kind}")
+    say("recoveries:")
+    for why, number in sorted(recoveries(injector.cluster.dir / "log" / "master.log").items()):
+        say(f"  {number:6} {why}")
     if injector.started_again:
         say(f"servers that ended by themselves and were started again: {injector.started_again}")
     say(

@@ -51,7 +51,7 @@ def run_chaos(settings, say=print):
             disks.prepare(names) if full_disks else None,
         )
         load = Load(cluster, scratch)
-        injector = Injector(cluster, load, tell)
+        injector = Injector(cluster, load, tell, bool(settings.power_loss))
         planner = Planner(
             settings.seed, names, cluster.mounts, full_disks, bool(settings.power_loss)
         )
