@@ -28,6 +28,10 @@ class Flip:
         except FileNotFoundError:
             return False
 
+    def take_back(self):
+        if self.still_there():
+            put(self.path, self.at, self.good)
+
 
 def byte_at(path, at):
     with open(path, "rb") as file:
@@ -36,16 +40,20 @@ def byte_at(path, at):
     return found[0] if found else None
 
 
+def put(path, at, byte):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(bytes([byte]))
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def flip(server, path, at, draw, handle=0):
     good = byte_at(path, at)
     if good is None:
         return None
     bad = good ^ (1 << draw.randrange(8))
-    with open(path, "r+b") as file:
-        file.seek(at)
-        file.write(bytes([bad]))
-        file.flush()
-        os.fsync(file.fileno())
+    put(path, at, bad)
     return Flip(server, path, at, good, bad, handle)
 
 

@@ -154,12 +154,13 @@ class Injector:
         self.cluster.signal(fault.name, signal.SIGKILL)
         self.cluster.wait_ended(fault.name, 10)
         place = self._place(fault)
-        if not any(
-            one.server != fault.name and damage.chunk_file(place, one.handle)
-            for one in self.damage_left()
-        ):
-            # Not kept: its start reads all of the journal that counts.
-            self._note(damage.flip_in_journal(fault.name, place, random.Random(fault.salt)))
+        # What rots elsewhere and was not found must not be all there is: it never happened.
+        for one in self.damage_left():
+            if one.server != fault.name and damage.chunk_file(place, one.handle):
+                one.take_back()
+                self.counts["bytes set right again, unread"] += 1
+        # Not kept: its start reads all of the journal that counts.
+        self._note(damage.flip_in_journal(fault.name, place, random.Random(fault.salt)))
         return lambda: self._start(fault.name)
 
     def _note(self, flips):
