@@ -13,14 +13,18 @@
 #include "chunkserver/engine/membership.h"
 #include "chunkserver/engine/reader.h"
 #include "chunkserver/engine/worker_pool.h"
+#include "chunkserver/rpc/append_stream.h"
+#include "chunkserver/rpc/call_stream.h"
 #include "chunkserver/rpc/control_service.h"
-#include "chunkserver/rpc/data_service.h"
 #include "chunkserver/rpc/fetch_client.h"
 #include "chunkserver/rpc/master_link.h"
 #include "chunkserver/rpc/peer_stream_client.h"
-#include "chunkserver/store/chunk_store.h"
+#include "chunkserver/rpc/peer_stream_server.h"
+#include "chunkserver/store/disk_set.h"
 #include "common/clock.h"
 #include "common/executor.h"
+#include "common/link/io_threads.h"
+#include "common/link/shared_port.h"
 #include "common/rpc/server.h"
 #include "common/server_file_system.h"
 #include "common/str_cat.h"
@@ -52,6 +56,8 @@ struct ChunkserverProcess::Parts {
   absl::Status Start(const ChunkserverOptions& options,
                      absl::AnyInvocable<void(absl::Status) &&> on_fatal);
   void ScheduleTick();
+  absl::Status Listen(const std::string& listen);
+  std::shared_ptr<FrameLink::Owner> OnLink(LinkKind kind, const std::shared_ptr<FrameLink>& link);
   void Stop();
 
   const std::unique_ptr<FileSystem> fs;
@@ -61,17 +67,17 @@ struct ChunkserverProcess::Parts {
   EventQueue events;
   std::unique_ptr<Executor> background;  // reads that the store's thread made ready
   std::unique_ptr<Executor> timers;      // ticks, reconnects
+  std::unique_ptr<IoThreads> links;      // the data path
   std::unique_ptr<PeerStreams> peers;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<Reader> reader;
-  FetchClient fetcher;
+  std::unique_ptr<FetchClient> fetcher;
   std::unique_ptr<Conformer> conformer;
   std::unique_ptr<Control> control;
-  std::unique_ptr<WorkerPool> quick, copies;
-  std::unique_ptr<DataService> data_service;
-  std::unique_ptr<PeerService> peer_service;
+  std::unique_ptr<WorkerPool> quick, copies, readers;
   std::unique_ptr<ControlService> control_service;
   std::unique_ptr<RpcServer> server;
+  std::shared_ptr<SharedPort> port;
   std::string address;
   std::unique_ptr<MasterLink> master;
   std::unique_ptr<Heartbeat> heartbeat;
@@ -79,29 +85,29 @@ struct ChunkserverProcess::Parts {
 
 absl::Status ChunkserverProcess::Parts::Start(const ChunkserverOptions& options,
                                               absl::AnyInvocable<void(absl::Status) &&> on_fatal) {
-  APPENDFS_ASSIGN_OR_RETURN(store, ChunkStore::Open(*fs, clock, options.data_dir, StoreOptions()));
+  APPENDFS_ASSIGN_OR_RETURN(store, DiskSet::Open(*fs, clock, options.data_dirs, StoreOptions()));
   const StoreIdentity identity = store->identity();
   membership = std::make_unique<Membership>(identity.cluster_uuid, identity.server);
   background = MakeThreadExecutor("background");
   timers = MakeThreadExecutor("timers");
-  peers = std::make_unique<PeerStreams>(*membership, *timers);
+  links = std::make_unique<IoThreads>("links");
+  peers = std::make_unique<PeerStreams>(*membership, *links, *timers);
   engine = std::make_unique<Engine>(*store, clock, *background, *peers, events, EngineOptions());
   engine->SetSelf(identity.server);
   peers->SetEngine(engine.get());
   store->Start(*engine);
 
   reader = std::make_unique<Reader>(*engine, *store);
-  conformer = std::make_unique<Conformer>(*engine, *store, fetcher);
+  fetcher = std::make_unique<FetchClient>(*membership, *links, *timers, clock);
+  conformer = std::make_unique<Conformer>(*engine, *store, *fetcher);
   control = std::make_unique<Control>(*engine, *store, *conformer, *membership);
   quick = std::make_unique<WorkerPool>("commands", 2);
   copies = std::make_unique<WorkerPool>("copies", 2);
-  data_service = std::make_unique<DataService>(*engine, *membership, *reader);
-  peer_service = std::make_unique<PeerService>(*engine, *membership, *reader);
+  readers = std::make_unique<WorkerPool>("readers", 4);
   control_service = std::make_unique<ControlService>(*control, *quick, *copies);
-  APPENDFS_ASSIGN_OR_RETURN(
-      server, RpcServer::Start(options.listen,
-                               {data_service.get(), peer_service.get(), control_service.get()}));
-  address = options.advertise.empty() ? AdvertisedAddress(options.listen, server->port())
+  APPENDFS_ASSIGN_OR_RETURN(server, RpcServer::StartPortless({control_service.get()}));
+  APPENDFS_RETURN_IF_ERROR(Listen(options.listen));
+  address = options.advertise.empty() ? AdvertisedAddress(options.listen, port->port())
                                       : options.advertise;
   ScheduleTick();
   master = MakeGrpcMasterLink(options.master);
@@ -109,6 +115,27 @@ absl::Status ChunkserverProcess::Parts::Start(const ChunkserverOptions& options,
                                           address, std::move(on_fatal));
   heartbeat->Start();
   return absl::OkStatus();
+}
+
+absl::Status ChunkserverProcess::Parts::Listen(const std::string& listen) {
+  auto on_link = [this](LinkKind kind, const std::shared_ptr<FrameLink>& link) {
+    return OnLink(kind, link);
+  };
+  auto on_other = [this](int descriptor) { server->Adopt(descriptor); };
+  APPENDFS_ASSIGN_OR_RETURN(port, SharedPort::Listen(*links, listen, on_link, on_other));
+  return absl::OkStatus();
+}
+
+std::shared_ptr<FrameLink::Owner> ChunkserverProcess::Parts::OnLink(
+    LinkKind kind, const std::shared_ptr<FrameLink>& link) {
+  switch (kind) {
+    case LinkKind::kAppend: return std::make_shared<AppendStream>(link, *engine, *membership);
+    case LinkKind::kReplicate:
+      return std::make_shared<PeerStreamServer>(link, *engine, *membership);
+    case LinkKind::kCalls:
+      return std::make_shared<CallStream>(link, *reader, *membership, *readers);
+  }
+  return nullptr;
 }
 
 void ChunkserverProcess::Parts::ScheduleTick() {
@@ -123,10 +150,14 @@ void ChunkserverProcess::Parts::ScheduleTick() {
 void ChunkserverProcess::Parts::Stop() {
   if (heartbeat) heartbeat->Stop();
   if (engine) engine->StopAppends();
+  if (port) port->Close();
   if (server) server->Shutdown(kShutdownPatience);
+  if (fetcher) fetcher->Stop();
   if (quick) quick->Stop();
   if (copies) copies->Stop();
+  if (readers) readers->Stop();
   if (peers) peers->Stop();
+  if (links) links->Stop();
   timers.reset();
   store.reset();
   background.reset();

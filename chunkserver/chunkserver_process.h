@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "common/status.h"
@@ -9,17 +10,17 @@
 namespace appendfs {
 
 struct ChunkserverOptions {
-  std::string data_dir;
-  std::string listen;     // host:port; port 0 takes a free one
-  std::string advertise;  // host:port others use; empty: the listening address
-  std::string master;     // host:port
+  std::vector<std::string> data_dirs;  // one per disk
+  std::string listen;                  // host:port; port 0 takes a free one
+  std::string advertise;               // host:port others use; empty: the listening address
+  std::string master;                  // host:port
 };
 
 // A whole chunkserver: makes all its parts, hands them to each other, and
 // takes them down in order. Owned by main.
 class ChunkserverProcess {
  public:
-  // Opens the data directory, serves, and begins to register. `on_fatal` is
+  // Opens the data directories, serves, and begins to register. `on_fatal` is
   // called once, from a thread of its own, when the server cannot go on: the
   // master refused it for good. Errors name the data directory or the address.
   static absl::StatusOr<std::unique_ptr<ChunkserverProcess>> Start(

@@ -6,6 +6,7 @@
 
 #include "client/append_types.h"
 #include "common/ids.h"
+#include "common/link/io_threads.h"
 #include "common/status.h"
 #include "proto/chunkserver.pb.h"
 
@@ -13,7 +14,7 @@ namespace appendfs {
 
 class AppendStream;
 
-// Where outcomes for one chunk go. Called from threads of gRPC, holding no
+// Where outcomes for one chunk go. Called from the link's thread, holding no
 // lock, in the order in which they arrived.
 class AppendSink {
  public:
@@ -34,15 +35,17 @@ class AppendStream {
   // From now on outcomes of `handle` go to `sink`, until Detach.
   virtual void Attach(ChunkHandle handle, std::weak_ptr<AppendSink> sink) = 0;
   virtual void Detach(ChunkHandle handle) = 0;
-  // Sends in this order, without blocking. False if the stream is broken.
+  // Queues them, to be sent in this order. False if the stream is broken.
   virtual bool Send(std::vector<OutgoingBatch> batches) = 0;
+  // Sends what is queued, without blocking; without locks.
+  virtual void Flush() = 0;
 };
 
-// Makes and keeps the streams. Thread-safe; destruction ends all streams and
-// waits until no callback runs any more.
+// Makes and keeps the streams. Thread-safe; destruction closes all streams,
+// whose last callbacks end with the threads.
 class AppendStreams {
  public:
-  static std::unique_ptr<AppendStreams> Create(std::string cluster_uuid);
+  static std::unique_ptr<AppendStreams> Create(std::string cluster_uuid, IoThreads& threads);
   virtual ~AppendStreams() = default;
   virtual std::shared_ptr<AppendStream> Get(const std::string& address, ClientId client) = 0;
 };

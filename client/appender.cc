@@ -35,28 +35,31 @@ Appender::Appender(InodeId inode, Shared& shared, std::shared_ptr<KnownSize> kno
 void Appender::Append(std::string_view record, std::optional<FileOffset> expected, Appended done) {
   bool refused = record.empty() || record.size() > shared_.options.batch_bytes;
   bool room = refused || shared_.budget.Acquire(record.size(), shared_.options.timeout);
-  absl::MutexLock lock(&mutex_);
-  Duration now = shared_.clock.Monotonic();
-  if (!room) {
-    core_.Refuse(MakeError(v1::TIMED_OUT, "the append queue stayed full"), std::move(done), now);
-    Step();
-  } else if (core_.Queue(record, expected, std::move(done), now)) {
-    Step();
+  {
+    absl::MutexLock lock(&mutex_);
+    Duration now = shared_.clock.Monotonic();
+    if (!room) {
+      core_.Refuse(MakeError(v1::TIMED_OUT, "the append queue stayed full"), std::move(done), now);
+      Step();
+    } else if (core_.Queue(record, expected, std::move(done), now)) {
+      Step();
+    }
+    if (!due_.empty()) DeliverLater();
   }
-  if (!due_.empty()) DeliverLater();
+  FlushStream();
 }
 
 void Appender::Flush(Flushed done) {
   {
     absl::MutexLock lock(&mutex_);
     if (!core_.idle() || !due_.empty() || delivering_) {
-      core_.Flush(std::move(done));
+      core_.Flush(std::exchange(done, nullptr));
       Step();
       if (!due_.empty()) DeliverLater();
-      return;
     }
   }
-  std::move(done)();
+  if (done) return std::move(done)();
+  FlushStream();
 }
 
 uint64_t Appender::queued_bytes() const {
@@ -76,7 +79,7 @@ void Appender::OnSession(ClientId client) {
     DropStream();
     Step();
   }
-  Deliver();
+  Finish();
 }
 
 void Appender::Fail(const absl::Status& status) {
@@ -85,7 +88,7 @@ void Appender::Fail(const absl::Status& status) {
     core_.Fail(status);
     Step();
   }
-  Deliver();
+  Finish();
 }
 
 void Appender::OnOutcome(const v1::AppendOutcome& outcome) {
@@ -97,7 +100,7 @@ void Appender::OnOutcome(const v1::AppendOutcome& outcome) {
                     Sequence(outcome.sequence()), result, shared_.clock.Monotonic());
     Step();
   }
-  Deliver();
+  Finish();
 }
 
 void Appender::OnBroken(const AppendStream& stream, ChunkHandle handle, const absl::Status& why) {
@@ -110,7 +113,7 @@ void Appender::OnBroken(const AppendStream& stream, ChunkHandle handle, const ab
     DropStream();
     Step();
   }
-  Deliver();
+  Finish();
 }
 
 void Appender::Step() {
@@ -119,7 +122,10 @@ void Appender::Step() {
     for (AppenderCore::Answer& answer : output.answers) due_.push_back(std::move(answer));
     if (output.ask) Ask(*output.ask);
     if (output.send.empty()) break;
-    if (stream_ != nullptr && stream_->Send(std::move(output.send))) break;
+    if (stream_ != nullptr && stream_->Send(std::move(output.send))) {
+      unflushed_ = stream_;
+      break;
+    }
     core_.OnBroken(attached_->handle, attached_->epoch,
                    MakeError(v1::UNREACHABLE,
                              StrCat("chunkserver ", attached_->address, ": the connection broke")),
@@ -162,7 +168,7 @@ void Appender::OnTailAnswer(ClientId asked_as, const absl::StatusOr<v1::Chunk>& 
     UseTail();
     Step();
   }
-  Deliver();
+  Finish();
 }
 
 void Appender::UseTail() {
@@ -197,7 +203,21 @@ void Appender::OnTimer(Duration armed_for) {
     armed_ = Duration::max();
     Step();
   }
+  Finish();
+}
+
+void Appender::Finish() {
+  FlushStream();
   Deliver();
+}
+
+void Appender::FlushStream() {
+  std::shared_ptr<AppendStream> stream;
+  {
+    absl::MutexLock lock(&mutex_);
+    stream = std::exchange(unflushed_, nullptr);
+  }
+  if (stream != nullptr) stream->Flush();
 }
 
 void Appender::DeliverLater() {

@@ -17,8 +17,8 @@
 namespace appendfs {
 
 // Drives the AppenderCore of one file: gives it time and messages, and does
-// what it says. Thread-safe. Callbacks run in order on threads of gRPC or of
-// the executor, holding no lock.
+// what it says. Thread-safe. Callbacks run in order on threads of links, of gRPC
+// or of the executor, holding no lock.
 class Appender final : public AppendSink, public std::enable_shared_from_this<Appender> {
  public:
   using Appended = AppenderCore::Appended;
@@ -60,6 +60,9 @@ class Appender final : public AppendSink, public std::enable_shared_from_this<Ap
   void DropStream() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Arm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnTimer(Duration armed_for);
+  // After each step, without the lock: sends and answers what it left.
+  void Finish();
+  void FlushStream();
   void Deliver();
   void DeliverLater();
 
@@ -69,7 +72,8 @@ class Appender final : public AppendSink, public std::enable_shared_from_this<Ap
 
   mutable absl::Mutex mutex_;
   AppenderCore core_ ABSL_GUARDED_BY(mutex_);
-  std::shared_ptr<AppendStream> stream_ ABSL_GUARDED_BY(mutex_);  // where attached_ is attached
+  std::shared_ptr<AppendStream> stream_ ABSL_GUARDED_BY(mutex_);     // where attached_ is attached
+  std::shared_ptr<AppendStream> unflushed_ ABSL_GUARDED_BY(mutex_);  // was given batches
   std::optional<AppendTail> attached_ ABSL_GUARDED_BY(mutex_);
   Duration armed_ ABSL_GUARDED_BY(mutex_) = Duration::max();  // when the next timer fires
   std::vector<AppenderCore::Answer> due_ ABSL_GUARDED_BY(mutex_);

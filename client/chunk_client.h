@@ -7,7 +7,9 @@
 #include "absl/functional/any_invocable.h"
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/executor.h"
 #include "common/ids.h"
+#include "common/link/io_threads.h"
 #include "common/status.h"
 #include "proto/chunkserver.pb.h"
 
@@ -28,11 +30,15 @@ struct TailLength {
 };
 
 // Chunkservers as readers call them; one attempt per call, answered by
-// `deadline` (Clock::Monotonic) from a thread of gRPC. Thread-safe.
+// `deadline` (Clock::Monotonic) from a link's thread or the timers'.
+// Thread-safe; outlives these threads.
 class ChunkClient {
  public:
-  static std::unique_ptr<ChunkClient> Create(const Clock& clock);
-  virtual ~ChunkClient() = default;  // waits for running calls
+  static std::unique_ptr<ChunkClient> Create(std::string cluster_uuid, IoThreads& threads,
+                                             Executor& timers, const Clock& clock);
+  virtual ~ChunkClient() = default;
+  // Ends all calls; later ones fail.
+  virtual void Stop() {}
 
   using ReadDone = absl::AnyInvocable<void(absl::StatusOr<ReadReply>) &&>;
   virtual void Read(const std::string& address, const v1::ReadRequest& request, Duration deadline,

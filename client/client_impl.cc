@@ -29,8 +29,9 @@ ClientImpl::ClientImpl(ClientOptions options, std::unique_ptr<Executor> timers,
       background_(std::move(background)),
       master_(std::move(master)),
       session_(std::move(session)) {
-  chunks_ = ChunkClient::Create(clock_);
-  streams_ = AppendStreams::Create(session_->cluster_uuid());
+  links_ = std::make_unique<IoThreads>("links");
+  chunks_ = ChunkClient::Create(session_->cluster_uuid(), *links_, *timers_, clock_);
+  streams_ = AppendStreams::Create(session_->cluster_uuid(), *links_);
   replicas_ = std::make_unique<ReplicaReader>(
       *chunks_, clock_, [this](ChunkHandle handle, ServerId server, Reason reason) {
         v1::ReportReplicaRequest report;
@@ -68,6 +69,8 @@ ClientImpl::~ClientImpl() {
     state->appender->Fail(MakeError(v1::SHUTTING_DOWN, "the client was closed"));
   files_->Stop();
   streams_.reset();
+  chunks_->Stop();
+  links_->Stop();
   timers_.reset();
   chunks_.reset();
   master_.reset();

@@ -91,6 +91,7 @@ class ClientImpl final : public Client, Session::Listener, PathNodes, PlanSource
   std::unique_ptr<Executor> background_;  // what may block
   std::unique_ptr<MasterClient> master_;
   std::unique_ptr<Session> session_;
+  std::unique_ptr<IoThreads> links_;  // threads of the data path
   std::unique_ptr<ChunkClient> chunks_;
   std::unique_ptr<AppendStreams> streams_;
   std::unique_ptr<ReplicaReader> replicas_;

@@ -19,6 +19,7 @@ Membership::Self Membership::self() const {
 void Membership::Registered(const Self& self) {
   absl::MutexLock lock(&mutex_);
   self_ = self;
+  registered_ = true;
 }
 
 absl::Status Membership::CheckCluster(const std::string& cluster_uuid) const {
@@ -36,6 +37,12 @@ absl::Status Membership::CheckHello(const v1::ClientHello& hello) const {
   return CheckCluster(hello.cluster_uuid());
 }
 
+absl::Status Membership::CheckHello(const v1::DataHello& hello) const {
+  absl::MutexLock lock(&mutex_);
+  APPENDFS_RETURN_IF_ERROR(CheckProtocol(hello.version(), "the caller"));
+  return CheckCluster(hello.cluster_uuid());
+}
+
 absl::Status Membership::CheckHello(const v1::PeerHello& hello) const {
   absl::MutexLock lock(&mutex_);
   APPENDFS_RETURN_IF_ERROR(CheckProtocol(hello.version(), StrCat("server ", hello.server_id())));
@@ -44,6 +51,15 @@ absl::Status Membership::CheckHello(const v1::PeerHello& hello) const {
     return MakeError(v1::WRONG_SERVER,
                      StrCat("this is server ", self_.server, ", not ", hello.expected_server_id()));
   return absl::OkStatus();
+}
+
+absl::Status Membership::CheckOrder(const v1::CommandOrigin& origin) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!registered_)
+      return MakeError(v1::NOT_READY, "the chunkserver has not registered with its master yet");
+  }
+  return CheckCommand(origin);
 }
 
 absl::Status Membership::CheckCommand(const v1::CommandOrigin& origin) {

@@ -31,9 +31,13 @@ class Membership {
   // Errors: NOT_READY before the first registration of a new directory,
   // WRONG_CLUSTER, VERSION_MISMATCH.
   absl::Status CheckHello(const v1::ClientHello& hello) const;
+  absl::Status CheckHello(const v1::DataHello& hello) const;
   absl::Status CheckHello(const v1::PeerHello& hello) const;  // also WRONG_SERVER
   // Raises the newest origin seen. Also STALE_COMMAND.
   absl::Status CheckCommand(const v1::CommandOrigin& origin);
+  // The same for commands that must not come twice, before and after a restart:
+  // NOT_READY until this process has registered, after which older ones are stale.
+  absl::Status CheckOrder(const v1::CommandOrigin& origin);
 
  private:
   absl::Status CheckCluster(const std::string& cluster_uuid) const
@@ -41,6 +45,7 @@ class Membership {
 
   mutable absl::Mutex mutex_;
   Self self_ ABSL_GUARDED_BY(mutex_);
+  bool registered_ ABSL_GUARDED_BY(mutex_) = false;  // in this process's life
 };
 
 }  // namespace appendfs

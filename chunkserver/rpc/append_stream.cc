@@ -33,9 +33,8 @@ bool AppendStream::MayRead() {
          engine_.AdmitsClients();
 }
 
-absl::Status AppendStream::OnHello(const grpc::ByteBuffer& message) {
-  v1::AppendRequest request;
-  APPENDFS_RETURN_IF_ERROR(ParseWithPayload(message, request).status());
+absl::Status AppendStream::OnHello(const FrameParser::Frame& frame) {
+  APPENDFS_ASSIGN_OR_RETURN(const auto request, ParseHeader<v1::AppendRequest>(frame));
   if (!request.has_hello() || request.batches_size() > 0 || request.hello().client_id() == 0)
     return MakeError(v1::INVALID, "the first message of an append stream is a hello alone");
   APPENDFS_RETURN_IF_ERROR(membership_.CheckHello(request.hello()));
@@ -44,9 +43,9 @@ absl::Status AppendStream::OnHello(const grpc::ByteBuffer& message) {
   return absl::OkStatus();
 }
 
-absl::Status AppendStream::OnMessage(const grpc::ByteBuffer& message) {
-  v1::AppendRequest request;
-  APPENDFS_ASSIGN_OR_RETURN(Buffer payload, ParseWithPayload(message, request));
+absl::Status AppendStream::OnMessage(const FrameParser::Frame& frame) {
+  APPENDFS_ASSIGN_OR_RETURN(const auto request, ParseHeader<v1::AppendRequest>(frame));
+  const Buffer& payload = frame.payload;
   std::vector<ClientBatch> batches;
   batches.reserve(request.batches_size());
   uint64_t at = 0;

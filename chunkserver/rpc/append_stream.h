@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -19,7 +21,8 @@ class AppendStream final : public ServerStream<v1::AppendReply>, public ClientSi
  public:
   static constexpr int64_t kMaxBytesInFlight = 32 << 20;
 
-  AppendStream(Engine& engine, Membership& membership) : engine_(engine), membership_(membership) {}
+  AppendStream(std::shared_ptr<FrameLink> link, Engine& engine, Membership& membership)
+      : ServerStream(std::move(link)), engine_(engine), membership_(membership) {}
 
   // ClientSink
   void Queue(const ClientOutcome& outcome) override;
@@ -28,14 +31,14 @@ class AppendStream final : public ServerStream<v1::AppendReply>, public ClientSi
   void Flush() override { Pump(); }
 
  private:
-  absl::Status OnHello(const grpc::ByteBuffer& message) override;
-  absl::Status OnMessage(const grpc::ByteBuffer& message) override;
+  absl::Status OnHello(const FrameParser::Frame& frame) override;
+  absl::Status OnMessage(const FrameParser::Frame& frame) override;
   bool MayRead() override;
   void OnEnded() override;
 
   Engine& engine_;
   Membership& membership_;
-  ClientId client_;  // of the reading reaction
+  ClientId client_;  // of the link's thread
   StreamId stream_;  // set before the first batch
   std::atomic<int64_t> bytes_in_flight_{0};
 };

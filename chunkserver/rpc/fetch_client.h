@@ -1,34 +1,30 @@
 #pragma once
 
-#include <memory>
 #include <string>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
 #include "chunkserver/engine/chunk_fetcher.h"
-
-namespace grpc {
-class Channel;
-}
+#include "chunkserver/engine/membership.h"
+#include "common/clock.h"
+#include "common/link/call_link.h"
 
 namespace appendfs {
 
-// ChunkPeer.Fetch of other servers, payload raw. Thread-safe; keeps one
-// connection per address.
+// Fetches from other servers over call links. Thread-safe.
 class FetchClient final : public ChunkFetcher {
  public:
-  FetchClient();
-  ~FetchClient() override;
+  FetchClient(const Membership& membership, IoThreads& threads, Executor& timers,
+              const Clock& clock)
+      : membership_(membership), clock_(clock), links_(threads, timers, clock) {}
+
   absl::StatusOr<FetchedBytes> Fetch(const std::string& address, ChunkHandle handle, Epoch epoch,
                                      uint64_t offset, uint32_t length) override;
+  // Ends what is under way; later calls fail.
+  void Stop() { links_.Stop(); }
 
  private:
-  std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address);
-
-  absl::Mutex mutex_;
-  absl::flat_hash_map<std::string, std::shared_ptr<grpc::Channel>> channels_
-      ABSL_GUARDED_BY(mutex_);
+  const Membership& membership_;
+  const Clock& clock_;
+  CallLinks links_;
 };
 
 }  // namespace appendfs

@@ -1,71 +1,54 @@
 #include "chunkserver/rpc/peer_stream_client.h"
 
 #include <glog/logging.h>
-#include <grpcpp/client_context.h>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/support/client_callback.h>
 
 #include <algorithm>
 #include <utility>
 #include <vector>
 
-#include "chunkserver/rpc/parcel_queue.h"
+#include "common/link/frame_link.h"
+#include "common/link/parcel_queue.h"
 #include "common/protocol.h"
-#include "common/rpc/channel.h"
-#include "common/rpc/payload.h"
-#include "common/rpc/status.h"
 #include "common/str_cat.h"
 #include "proto/chunkserver.pb.h"
 
 namespace appendfs {
 namespace {
 
-constexpr char kReplicate[] = "/appendfs.v1.ChunkPeer/Replicate";
 constexpr Duration kFirstBackoff = std::chrono::milliseconds(20);
 constexpr Duration kLastBackoff = std::chrono::seconds(1);
 
 }  // namespace
 
 // One attempt at a stream, from connecting to breaking.
-class PeerStreams::Stream final
-    : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+class PeerStreams::Stream final : public FrameLink::Owner,
+                                  public std::enable_shared_from_this<Stream> {
  public:
-  Stream(std::shared_ptr<Link> link, grpc::GenericStub& stub, const Membership::Self& self,
+  Stream(std::shared_ptr<Link> link, std::shared_ptr<FrameLink> way, const Membership::Self& self,
          ServerId to);
 
   template <class Fill>
   void Add(size_t payload_bytes, Fill fill) {
     requests_.Add(payload_bytes, fill);
   }
-  // Once, before anything is written; `self` is kept until gRPC is done.
-  void Begin(std::shared_ptr<Stream> self);
+  void Begin() { way_->Begin(shared_from_this()); }
   void WriteNext();
-  void Cancel() { context_.TryCancel(); }
+  void Close() { way_->Close(); }
 
-  void OnReadDone(bool ok) override;
-  void OnWriteDone(bool ok) override;
-  void OnDone(const grpc::Status& status) override;
+  absl::Status OnFrame(const FrameParser::Frame& frame) override;
+  void OnWritten() override;
+  void OnClosed(const absl::Status& why) override;
 
  private:
-  absl::Status OnReply(const v1::ReplicateReply& reply);
-  void Break();
-
   const std::shared_ptr<Link> link_;
-  grpc::GenericStub& stub_;
-  grpc::ClientContext context_;
-  std::shared_ptr<Stream> self_;
+  const std::shared_ptr<FrameLink> way_;
   ParcelQueue<v1::ReplicateRequest> requests_;
-  grpc::ByteBuffer outgoing_;
-  grpc::ByteBuffer incoming_;
 };
 
 class PeerStreams::Link final : public PeerLink, public std::enable_shared_from_this<Link> {
  public:
   Link(PeerStreams& owner, ServerId server, std::string address)
-      : owner_(owner),
-        server_(server),
-        address_(std::move(address)),
-        stub_(MakeChannel(address_)) {}
+      : owner_(owner), server_(server), address_(std::move(address)) {}
 
   void Queue(const Ready& ready) override;
   void Queue(const Commit& commit) override;
@@ -82,24 +65,22 @@ class PeerStreams::Link final : public PeerLink, public std::enable_shared_from_
  private:
   template <class Fill>
   void Add(size_t payload_bytes, Fill fill);
-  void Connect();
+  void Connect(const std::shared_ptr<Stream>& stream);
 
   PeerStreams& owner_;
   const ServerId server_;
   const std::string address_;
-  grpc::GenericStub stub_;
 
   absl::Mutex mutex_;
-  enum class State { kWaiting, kBeginning, kBegun };
   std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mutex_);  // null: nothing to send yet
-  State state_ ABSL_GUARDED_BY(mutex_) = State::kWaiting;   // of stream_
+  bool begun_ ABSL_GUARDED_BY(mutex_) = false;              // stream_, or it is about to
   Duration backoff_ ABSL_GUARDED_BY(mutex_){};              // before the next attempt
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-PeerStreams::Stream::Stream(std::shared_ptr<Link> link, grpc::GenericStub& stub,
+PeerStreams::Stream::Stream(std::shared_ptr<Link> link, std::shared_ptr<FrameLink> way,
                             const Membership::Self& self, ServerId to)
-    : link_(std::move(link)), stub_(stub) {
+    : link_(std::move(link)), way_(std::move(way)) {
   requests_.AddAlone([&](auto& parcel) {
     v1::PeerHello& hello = *parcel.header.mutable_hello();
     *hello.mutable_version() = OurProtocol();
@@ -109,45 +90,20 @@ PeerStreams::Stream::Stream(std::shared_ptr<Link> link, grpc::GenericStub& stub,
   });
 }
 
-void PeerStreams::Stream::Begin(std::shared_ptr<Stream> self) {
-  self_ = std::move(self);
-  link_->owner().StreamBegun();
-  stub_.PrepareBidiStreamingCall(&context_, kReplicate, grpc::StubOptions(), this);
-  AddHold();  // writes start outside of reactions; until the queue is closed
-  StartRead(&incoming_);
-  StartCall();
-}
-
 void PeerStreams::Stream::WriteNext() {
-  auto parcel = requests_.Take();
-  if (!parcel) return;
-  outgoing_ = SerializeWithPayload(parcel->header, parcel->payload);
-  StartWrite(&outgoing_);
+  while (auto parcel = requests_.Take()) {
+    if (!way_->Write(parcel->header, parcel->payload)) return;
+    requests_.Written();
+  }
 }
 
-void PeerStreams::Stream::OnWriteDone(bool ok) {
-  outgoing_.Clear();
-  if (!ok) Break();
-  if (requests_.Written()) return RemoveHold();
+void PeerStreams::Stream::OnWritten() {
+  requests_.Written();
   WriteNext();
 }
 
-void PeerStreams::Stream::OnReadDone(bool ok) {
-  if (!ok) return Break();
-  v1::ReplicateReply reply;
-  absl::Status status = ParseWithPayload(incoming_, reply).status();
-  incoming_.Clear();
-  if (status.ok()) status = OnReply(reply);
-  if (!status.ok()) {
-    LOG(WARNING) << "stream to server " << link_->server() << " at " << link_->address() << ": "
-                 << status;
-    context_.TryCancel();
-    return Break();
-  }
-  StartRead(&incoming_);
-}
-
-absl::Status PeerStreams::Stream::OnReply(const v1::ReplicateReply& reply) {
+absl::Status PeerStreams::Stream::OnFrame(const FrameParser::Frame& frame) {
+  APPENDFS_ASSIGN_OR_RETURN(const auto reply, ParseHeader<v1::ReplicateReply>(frame));
   if (reply.has_refusal()) return FromProto(reply.refusal());
   if (reply.has_version()) {
     APPENDFS_RETURN_IF_ERROR(CheckProtocol(reply.version(), StrCat("server ", link_->server())));
@@ -167,17 +123,11 @@ absl::Status PeerStreams::Stream::OnReply(const v1::ReplicateReply& reply) {
   return absl::OkStatus();
 }
 
-void PeerStreams::Stream::Break() {
-  const bool end = requests_.Close();
-  link_->Broken(this);
-  if (end) RemoveHold();
-}
-
-void PeerStreams::Stream::OnDone(const grpc::Status& status) {
+void PeerStreams::Stream::OnClosed(const absl::Status& why) {
   LOG(INFO) << "stream to server " << link_->server() << " at " << link_->address()
-            << " ended: " << (status.ok() ? "closed" : status.error_message());
-  auto last = std::move(self_);
-  last->link_->owner().StreamEnded();
+            << " ended: " << why;
+  requests_.Close();
+  link_->Broken(this);
 }
 
 template <class Fill>
@@ -185,9 +135,10 @@ void PeerStreams::Link::Add(size_t payload_bytes, Fill fill) {
   absl::MutexLock lock(&mutex_);
   if (stopped_) return;
   if (stream_ == nullptr) {
-    stream_ =
-        std::make_shared<Stream>(shared_from_this(), stub_, owner_.membership_.self(), server_);
-    state_ = State::kWaiting;
+    stream_ = std::make_shared<Stream>(
+        shared_from_this(), FrameLink::To(owner_.threads_, address_, LinkKind::kReplicate),
+        owner_.membership_.self(), server_);
+    begun_ = false;
   }
   stream_->Add(payload_bytes, fill);
 }
@@ -230,30 +181,26 @@ void PeerStreams::Link::Queue(const Confirm& confirm) {
 void PeerStreams::Link::Flush() {
   std::shared_ptr<Stream> stream;
   Duration delay{};
-  {
-    absl::MutexLock lock(&mutex_);
-    if (stream_ == nullptr || state_ == State::kBeginning) return;
-    if (state_ == State::kBegun) stream = stream_;
-    if (state_ == State::kWaiting) state_ = State::kBeginning;
-    delay = backoff_;
-  }
-  if (stream != nullptr) return stream->WriteNext();
-  if (delay == Duration::zero()) return Connect();
-  owner_.timers_.PostAfter(delay, [self = shared_from_this()] { self->Connect(); });
-}
-
-void PeerStreams::Link::Connect() {
-  std::shared_ptr<Stream> stream;
+  bool begin = false;
   {
     absl::MutexLock lock(&mutex_);
     if (stream_ == nullptr) return;
     stream = stream_;
+    begin = !std::exchange(begun_, true);
+    delay = backoff_;
   }
-  stream->Begin(stream);
+  if (!begin) return stream->WriteNext();
+  if (delay == Duration::zero()) return Connect(stream);
+  owner_.timers_.PostAfter(
+      delay, [self = shared_from_this(), stream = std::move(stream)] { self->Connect(stream); });
+}
+
+void PeerStreams::Link::Connect(const std::shared_ptr<Stream>& stream) {
   {
     absl::MutexLock lock(&mutex_);
-    if (stream_ == stream) state_ = State::kBegun;
+    if (stream_ != stream) return;
   }
+  stream->Begin();
   stream->WriteNext();
 }
 
@@ -279,11 +226,11 @@ void PeerStreams::Link::Stop() {
     stopped_ = true;
     stream = std::exchange(stream_, nullptr);
   }
-  if (stream) stream->Cancel();
+  if (stream) stream->Close();
 }
 
-PeerStreams::PeerStreams(Membership& membership, Executor& timers)
-    : membership_(membership), timers_(timers) {}
+PeerStreams::PeerStreams(Membership& membership, IoThreads& threads, Executor& timers)
+    : membership_(membership), threads_(threads), timers_(timers) {}
 
 PeerStreams::~PeerStreams() { Stop(); }
 
@@ -303,16 +250,6 @@ std::shared_ptr<PeerLink> PeerStreams::To(ServerId server, const std::string& ad
   return link;
 }
 
-void PeerStreams::StreamBegun() {
-  absl::MutexLock lock(&mutex_);
-  ++streams_;
-}
-
-void PeerStreams::StreamEnded() {
-  absl::MutexLock lock(&mutex_);
-  --streams_;
-}
-
 void PeerStreams::Stop() {
   absl::flat_hash_map<ServerId, std::shared_ptr<Link>> links;
   {
@@ -320,12 +257,6 @@ void PeerStreams::Stop() {
     links = std::exchange(links_, {});
   }
   for (const auto& [server, link] : links) link->Stop();
-  absl::MutexLock lock(&mutex_);
-  auto quiet = [this] {
-    mutex_.AssertHeld();
-    return streams_ == 0;
-  };
-  mutex_.Await(absl::Condition(&quiet));
 }
 
 }  // namespace appendfs

@@ -11,6 +11,7 @@
 #include "chunkserver/engine/links.h"
 #include "chunkserver/engine/membership.h"
 #include "common/executor.h"
+#include "common/link/io_threads.h"
 
 namespace appendfs {
 
@@ -20,29 +21,26 @@ namespace appendfs {
 class PeerStreams final : public PeerLinks {
  public:
   // `timers` only delays attempts to connect again.
-  PeerStreams(Membership& membership, Executor& timers);
+  PeerStreams(Membership& membership, IoThreads& threads, Executor& timers);
   ~PeerStreams() override;
 
   // Where votes go; before the first link is made.
   void SetEngine(Engine* engine) { engine_ = engine; }
   std::shared_ptr<PeerLink> To(ServerId server, const std::string& address) override;
-  // Breaks all streams and waits until gRPC has let go of them.
+  // Closes all streams and makes no more. The last callbacks end with the threads.
   void Stop();
 
  private:
   class Link;
   class Stream;
 
-  void StreamBegun();
-  void StreamEnded();
-
   Membership& membership_;
+  IoThreads& threads_;
   Executor& timers_;
   Engine* engine_ = nullptr;
 
   absl::Mutex mutex_;
   absl::flat_hash_map<ServerId, std::shared_ptr<Link>> links_ ABSL_GUARDED_BY(mutex_);
-  int streams_ ABSL_GUARDED_BY(mutex_) = 0;  // gRPC has not let go of
 };
 
 }  // namespace appendfs

@@ -29,9 +29,8 @@ void PeerStreamServer::Queue(const ConfirmAnswer& answer) {
   });
 }
 
-absl::Status PeerStreamServer::OnHello(const grpc::ByteBuffer& message) {
-  v1::ReplicateRequest request;
-  APPENDFS_RETURN_IF_ERROR(ParseWithPayload(message, request).status());
+absl::Status PeerStreamServer::OnHello(const FrameParser::Frame& frame) {
+  APPENDFS_ASSIGN_OR_RETURN(const auto request, ParseHeader<v1::ReplicateRequest>(frame));
   if (!request.has_hello())
     return MakeError(v1::INVALID, "the first message of a peer stream is a hello");
   absl::Status status = membership_.CheckHello(request.hello());
@@ -43,9 +42,9 @@ absl::Status PeerStreamServer::OnHello(const grpc::ByteBuffer& message) {
   return absl::OkStatus();
 }
 
-absl::Status PeerStreamServer::OnMessage(const grpc::ByteBuffer& message) {
-  v1::ReplicateRequest request;
-  APPENDFS_ASSIGN_OR_RETURN(Buffer payload, ParseWithPayload(message, request));
+absl::Status PeerStreamServer::OnMessage(const FrameParser::Frame& frame) {
+  APPENDFS_ASSIGN_OR_RETURN(const auto request, ParseHeader<v1::ReplicateRequest>(frame));
+  const Buffer& payload = frame.payload;
   std::vector<Ready> ready;
   std::vector<Commit> commits;
   std::vector<Confirm> confirms;

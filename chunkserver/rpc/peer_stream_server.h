@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "chunkserver/engine/engine.h"
 #include "chunkserver/engine/membership.h"
@@ -13,8 +14,8 @@ namespace appendfs {
 // and confirmations to the engine and brings back the votes.
 class PeerStreamServer final : public ServerStream<v1::ReplicateReply>, public VoteSink {
  public:
-  PeerStreamServer(Engine& engine, Membership& membership)
-      : engine_(engine), membership_(membership) {}
+  PeerStreamServer(std::shared_ptr<FrameLink> link, Engine& engine, Membership& membership)
+      : ServerStream(std::move(link)), engine_(engine), membership_(membership) {}
 
   // VoteSink
   void Queue(const Vote& vote) override;
@@ -23,8 +24,8 @@ class PeerStreamServer final : public ServerStream<v1::ReplicateReply>, public V
   void Flush() override { Pump(); }
 
  private:
-  absl::Status OnHello(const grpc::ByteBuffer& message) override;
-  absl::Status OnMessage(const grpc::ByteBuffer& message) override;
+  absl::Status OnHello(const FrameParser::Frame& frame) override;
+  absl::Status OnMessage(const FrameParser::Frame& frame) override;
   bool MayRead() override { return engine_.AdmitsPeers(); }
   void OnEnded() override;
 

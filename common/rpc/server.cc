@@ -4,6 +4,8 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
+#include <grpcpp/server_posix.h>
+#include <unistd.h>
 
 #include <mutex>
 
@@ -23,15 +25,7 @@ void EnableCommonServices() {
   });
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
-    const std::string& listen, const std::vector<grpc::Service*>& services) {
-  PrepareGrpc();
-  EnableCommonServices();
-  grpc::ServerBuilder builder;
-  std::unique_ptr<RpcServer> server(new RpcServer);
-  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &server->port_);
+void Configure(grpc::ServerBuilder& builder, const std::vector<grpc::Service*>& services) {
   for (grpc::Service* service : services) builder.RegisterService(service);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
@@ -45,6 +39,18 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
                              kKeepaliveMs / 2);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kFlowWindowBytes);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
+    const std::string& listen, const std::vector<grpc::Service*>& services) {
+  PrepareGrpc();
+  EnableCommonServices();
+  grpc::ServerBuilder builder;
+  Configure(builder, services);
+  std::unique_ptr<RpcServer> server(new RpcServer);
+  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &server->port_);
   server->server_ = builder.BuildAndStart();
   if (!server->server_ || server->port_ == 0)
     return MakeError(v1::INPUT_OUTPUT,
@@ -52,10 +58,34 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   return server;
 }
 
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::StartPortless(
+    const std::vector<grpc::Service*>& services) {
+  PrepareGrpc();
+  EnableCommonServices();
+  grpc::ServerBuilder builder;
+  Configure(builder, services);
+  std::unique_ptr<RpcServer> server(new RpcServer);
+  server->server_ = builder.BuildAndStart();
+  if (!server->server_) return MakeError(v1::INPUT_OUTPUT, "gRPC cannot start its server");
+  return server;
+}
+
+void RpcServer::Adopt(int descriptor) {
+  absl::MutexLock lock(&adopting_);
+  if (adopts_)
+    grpc::AddInsecureChannelFromFd(server_.get(), descriptor);
+  else
+    ::close(descriptor);
+}
+
 RpcServer::~RpcServer() { Shutdown(Duration::zero()); }
 
 void RpcServer::Shutdown(Duration patience) {
   if (!server_) return;
+  {
+    absl::MutexLock lock(&adopting_);
+    adopts_ = false;
+  }
   if (auto* health = server_->GetHealthCheckService()) health->Shutdown();
   server_->Shutdown(std::chrono::system_clock::now() +
                     std::chrono::duration_cast<std::chrono::system_clock::duration>(patience));

@@ -1,18 +1,13 @@
-#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/security/server_credentials.h>
-#include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
 #include <string>
 
 #include "absl/synchronization/notification.h"
 #include "common/rpc/channel.h"
-#include "common/rpc/payload.h"
 #include "common/rpc/server.h"
 #include "common/rpc/status.h"
 #include "common/str_cat.h"
-#include "proto/chunkserver.pb.h"
 #include "proto/master.grpc.pb.h"
 
 namespace appendfs {
@@ -152,70 +147,6 @@ TEST_F(RpcServerTest, Gone_IsUnreachable_AndBackAgain) {
   ASSERT_TRUE(
       channel_->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(20)));
   EXPECT_TRUE(CallRaw(channel_, "/grpc.health.v1.Health/Check").first.ok());
-}
-
-// Echoes messages with payload; proves the codec against a real transport.
-class EchoService final : public grpc::CallbackGenericService {
-  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext*) override {
-    class Echo final : public grpc::ServerGenericBidiReactor {
-     public:
-      Echo() { StartRead(&in_); }
-      void OnReadDone(bool ok) override {
-        if (!ok) return Finish(grpc::Status::OK);
-        v1::AppendRequest header;
-        auto payload = ParseWithPayload(in_, header);
-        if (!payload.ok()) return Finish(ToGrpc(payload.status()));
-        out_ = SerializeWithPayload(header, *payload);
-        StartWrite(&out_);
-      }
-      void OnWriteDone(bool ok) override {
-        if (ok) StartRead(&in_);
-      }
-      void OnDone() override { delete this; }
-
-     private:
-      grpc::ByteBuffer in_, out_;
-    };
-    return new Echo;
-  }
-};
-
-TEST(Payload, OverAConnection_BigMessage_ComesBackWhole) {
-  EchoService service;
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.SetMaxReceiveMessageSize(-1);
-  builder.RegisterCallbackGenericService(&service);
-  auto server = builder.BuildAndStart();
-  ASSERT_TRUE(server);
-  grpc::GenericStub stub(MakeChannel(StrCat("127.0.0.1:", port)));
-  struct Caller : grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
-    void OnReadDone(bool ok) override { ok ? StartWritesDone() : (void)0; }
-    void OnDone(const grpc::Status& result) override {
-      status = result;
-      done.Notify();
-    }
-    grpc::ClientContext context;
-    grpc::ByteBuffer request, response;
-    grpc::Status status;
-    absl::Notification done;
-  } caller;
-  const std::string bytes(32 << 20, 'b');
-  v1::AppendRequest header;
-  header.add_batches()->set_sequence(42);
-  caller.request = SerializeWithPayload(header, Buffer::From(bytes));
-  stub.PrepareBidiStreamingCall(&caller.context, "/any/Method", {}, &caller);
-  caller.StartWrite(&caller.request);
-  caller.StartRead(&caller.response);
-  caller.StartCall();
-  ASSERT_TRUE(caller.done.WaitForNotificationWithTimeout(kPatience));
-  ASSERT_TRUE(caller.status.ok()) << caller.status.error_message();
-  v1::AppendRequest parsed;
-  auto payload = ParseWithPayload(caller.response, parsed);
-  ASSERT_TRUE(payload.ok()) << payload.status();
-  EXPECT_TRUE(payload->view() == bytes);
-  EXPECT_EQ(parsed.batches(0).sequence(), 42u);
 }
 
 }  // namespace

@@ -29,15 +29,21 @@ ADAPTERS = {
         [
             "common/rpc/*",
             "chunkserver/chunkserver_process.cc",
-            "chunkserver/rpc/*",
+            "chunkserver/rpc/control_service.*",
+            "chunkserver/rpc/master_link.cc",
             "cli/admin_client.cc",
-            "client/append_stream.cc",
-            "client/chunk_client.cc",
             "client/master_client.cc",
             "master/chunks/grpc_server_client.cc",
             "master/master_process.cc",
             "master/rpc/*_service.*",
             "master/rpc/reply.h",
+        ],
+    ),
+    "Asio": (
+        r"asio\.hpp|asio/.*",
+        [
+            "common/link/*.cc",
+            "common/link/tcp_link.h",
         ],
     ),
     "libfuse": (

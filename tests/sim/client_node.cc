@@ -6,6 +6,7 @@
 #include "chunkserver/core/messages.h"
 #include "common/crc32c.h"
 #include "tests/sim/master_node.h"
+#include "tests/sim/names.h"
 #include "tests/sim/server_node.h"
 
 namespace appendfs::sim {
@@ -34,13 +35,19 @@ class ClientNode::Master final : public MasterClient {
   Result<v1::FilePlan> Call(const v1::GetPlanRequest& r, Duration d) override {
     return Retry<v1::FilePlan>(d, [r](MasterCalls& m, auto reply) { reply(m.GetPlan(r)); });
   }
-  Result<v1::Entry> Call(const v1::LookupRequest&, Duration) override { return Unused(); }
+  Result<v1::UnlinkResponse> Call(const v1::UnlinkRequest& r, Duration d) override {
+    return Retry<v1::UnlinkResponse>(d, [r](MasterCalls& m, auto reply) { m.Unlink(r, [reply](auto a) { reply(std::move(a)); }); });
+  }
+  Result<v1::RenameResponse> Call(const v1::RenameRequest& r, Duration d) override {
+    return Retry<v1::RenameResponse>(d, [r](MasterCalls& m, auto reply) { m.Rename(r, [reply](auto a) { reply(std::move(a)); }); });
+  }
+  Result<v1::Entry> Call(const v1::LookupRequest& r, Duration d) override {
+    return Retry<v1::Entry>(d, [r](MasterCalls& m, auto reply) { reply(m.Lookup(r)); });
+  }
   Result<v1::Entry> Call(const v1::GetAttributesRequest&, Duration) override { return Unused(); }
   Result<v1::Entry> Call(const v1::SetAttributesRequest&, Duration) override { return Unused(); }
   Result<v1::ReadLinkResponse> Call(const v1::ReadLinkRequest&, Duration) override { return Unused(); }
   Result<v1::Entry> Call(const v1::LinkRequest&, Duration) override { return Unused(); }
-  Result<v1::UnlinkResponse> Call(const v1::UnlinkRequest&, Duration) override { return Unused(); }
-  Result<v1::RenameResponse> Call(const v1::RenameRequest&, Duration) override { return Unused(); }
   Result<v1::ReadDirectoryResponse> Call(const v1::ReadDirectoryRequest&, Duration) override { return Unused(); }
   Result<v1::StatFsResponse> Call(const v1::StatFsRequest&, Duration) override { return Unused(); }
   Result<v1::FilePlan> Call(const v1::OpenRequest&, Duration) override { return Unused(); }
@@ -117,6 +124,7 @@ class ClientNode::AppendWay final : public AppendStream,
   }
   void Detach(ChunkHandle handle) override { sinks_.erase(handle); }
 
+  void Flush() override {}
   bool Send(std::vector<OutgoingBatch> batches) override {
     if (broken_) return false;
     std::vector<ClientBatch> messages;
@@ -207,7 +215,8 @@ class ClientNode::Process final : private Session::Listener {
     InodeId inode;
     std::shared_ptr<Appender> appender;
     uint32_t next = 0;
-    uint64_t end = 0;  // after the last record of ours
+    uint64_t end = 0;                  // after the last record of ours
+    std::optional<v1::FilePlan> plan;  // as it was once
   };
   std::vector<InodeId> OpenInodes() override {
     std::vector<InodeId> inodes;
@@ -274,7 +283,11 @@ void ClientNode::Process::Run() {
     file.appender = std::make_shared<Appender>(file.inode, *shared_, std::make_shared<KnownSize>());
   }
   Write();
-  world_.kernel.StartFiber(node_.host, [this] { ReadForEver(); });
+  for (int i = 0; i < node_.workload_.readers; ++i)
+    world_.kernel.StartFiber(node_.host, [this] { ReadForEver(); });
+  world_.kernel.StartFiber(node_.host, [this] {
+    Names(world_, master_, *session_, clock_, StrCat("p", number_)).Run();
+  });
   session_->Run(*this);
 }
 
@@ -355,8 +368,13 @@ void ClientNode::Process::ReadSome(uint32_t file) {
   v1::GetPlanRequest request;
   request.set_client_id(session_->id().value());
   request.set_inode(files_[file].inode.value());
-  auto plan = master_.Call(request, clock_.Monotonic() + seconds(1));
-  if (!plan.ok()) return;
+  // Often with what it knows, as clients do: an old primary may be asked.
+  std::optional<v1::FilePlan> plan = std::exchange(files_[file].plan, std::nullopt);
+  if (!plan || plan->chunks().empty() || world_.kernel.Chance(0.3)) {
+    auto now = master_.Call(request, clock_.Monotonic() + seconds(1));
+    if (!now.ok()) return;
+    plan = *std::move(now);
+  }
   const uint64_t seen = history.seen(file);
   for (const v1::Chunk& chunk : plan->chunks()) {
     const bool last = &chunk == &*plan->chunks().rbegin();
@@ -373,6 +391,7 @@ void ClientNode::Process::ReadSome(uint32_t file) {
     if (last && (fresh || chunk.state() == v1::SEALED)) {
       world_.kernel.counts["fresh sizes"]++;
       history.SawSize(file, chunk.base_offset() + *end, known, node_.host.name);
+      if (fresh) files_[file].plan = *plan;  // it still stood
     }
   }
 }

@@ -62,12 +62,12 @@ def test_sealed_chunks(small_chunks):
     sealed = [c for c in chunks if c["state"] == "sealed"]
     assert len(sealed) >= 10, [c["state"] for c in chunks]
 
-    # One replica of each sealed chunk, on each server in turn, so that some
-    # reader meets one whatever replica it prefers.
+    # One replica of each sealed chunk, on each server in a turn that changes,
+    # so that some reader meets one whatever replicas it prefers in turn.
     flipped = []
     for i, chunk in enumerate(sealed):
         marker = content[chunk["offset"] + 1000 : chunk["offset"] + 5096]
-        name = f"cs{i % 3 + 1}"
+        name = f"cs{(i + i // 3) % 3 + 1}"
         for path in wait_until(lambda n=name, m=marker: chunk_files(cluster, n, m)):
             flip_byte(path, marker)
         flipped.append((name, marker))

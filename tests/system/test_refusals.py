@@ -84,7 +84,7 @@ def test_open_with_truncation(file):
 def test_vim_style_write(file):
     # Vim with backupcopy=yes: open the file itself with O_TRUNC.
     result = run(
-        "vim", "-u", "NONE", "-es", "-c", "set backupcopy=yes", "-c", "normal Oadded",
+        "vim.tiny", "-u", "NONE", "-es", "-c", "set backupcopy=yes", "-c", "normal Oadded",
         "-c", "write!", "-c", "quit!", file, check=False,
     )
     assert b"added" not in file.read_bytes(), result

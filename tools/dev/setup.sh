@@ -5,7 +5,7 @@ PACKAGES=(
   meson ninja-build g++ pkg-config ccache
   libfuse3-dev libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
   librocksdb-dev libgoogle-glog-dev libcli11-dev libisal-dev prometheus-cpp-dev
-  libcpp-httplib-dev nlohmann-json3-dev libabsl-dev
+  libcpp-httplib-dev nlohmann-json3-dev libabsl-dev libasio-dev
   # to run and to test
   fuse3 procps iproute2 python3 python3-pytest libgtest-dev libgmock-dev libbenchmark-dev
   rsyslog bsdutils nginx-light logrotate rsync apache2-utils bsdextrautils tar gzip xz-utils zstd sed vim-tiny

@@ -1,0 +1,172 @@
+#include "common/link/call_link.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "common/link/parcel_queue.h"
+#include "common/protocol.h"
+#include "common/str_cat.h"
+
+namespace appendfs {
+
+// One connection, from its making to its end.
+class CallLink::Stream final : public FrameLink::Owner,
+                               public std::enable_shared_from_this<Stream> {
+ public:
+  Stream(std::shared_ptr<CallLink> owner, std::shared_ptr<FrameLink> way)
+      : owner_(std::move(owner)), way_(std::move(way)) {
+    calls_.AddAlone([this](auto& parcel) {
+      v1::DataHello& hello = *parcel.header.mutable_hello();
+      *hello.mutable_version() = OurProtocol();
+      hello.set_cluster_uuid(owner_->cluster_uuid_);
+    });
+  }
+  void Begin() { way_->Begin(shared_from_this()); }
+  void Add(v1::DataCall call) {
+    calls_.AddAlone([&](auto& parcel) { parcel.header = std::move(call); });
+  }
+  void WriteNext() {
+    while (auto parcel = calls_.Take()) {
+      if (!way_->Write(parcel->header, parcel->payload)) return;
+      calls_.Written();
+    }
+  }
+  void Close() { way_->Close(); }
+
+  absl::Status OnFrame(const FrameParser::Frame& frame) override {
+    APPENDFS_ASSIGN_OR_RETURN(auto header, ParseHeader<v1::DataAnswer>(frame));
+    if (header.has_refusal()) return FromProto(header.refusal());
+    if (header.has_version())
+      return CheckProtocol(header.version(), StrCat("chunkserver ", owner_->address_));
+    owner_->OnAnswer({std::move(header), frame.payload});
+    return absl::OkStatus();
+  }
+  void OnWritten() override {
+    calls_.Written();
+    WriteNext();
+  }
+  void OnClosed(const absl::Status& why) override {
+    calls_.Close();
+    owner_->OnEnded(this, why);
+  }
+
+ private:
+  const std::shared_ptr<CallLink> owner_;
+  const std::shared_ptr<FrameLink> way_;
+  ParcelQueue<v1::DataCall> calls_;
+};
+
+void CallLink::Call(v1::DataCall call, Duration deadline, Done done) {
+  std::shared_ptr<Stream> stream;
+  bool begin = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!stopped_) {
+      if (stream_ == nullptr) {
+        stream_ = std::make_shared<Stream>(shared_from_this(),
+                                           FrameLink::To(threads_, address_, LinkKind::kCalls));
+        begin = true;
+      }
+      stream = stream_;
+      call.set_id(++last_id_);
+      pending_.emplace(last_id_, Pending{deadline, std::move(done)});
+      Watch(deadline);
+      stream->Add(std::move(call));
+    }
+  }
+  if (stream == nullptr)
+    return std::move(done)(MakeError(v1::UNREACHABLE, StrCat(address_, ": closing")));
+  if (begin) stream->Begin();
+  stream->WriteNext();
+}
+
+void CallLink::OnAnswer(Answer answer) {
+  PendingCalls::node_type call;
+  {
+    absl::MutexLock lock(&mutex_);
+    call = pending_.extract(answer.header.id());
+  }
+  if (call.empty()) return;  // answered too late
+  if (answer.header.has_error())
+    std::move(call.mapped().done)(FromProto(answer.header.error()));
+  else
+    std::move(call.mapped().done)(std::move(answer));
+}
+
+void CallLink::OnEnded(const Stream* stream, const absl::Status& why) {
+  PendingCalls ended;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stream_.get() != stream) return;
+    stream_.reset();
+    ended.swap(pending_);
+  }
+  for (auto& [id, call] : ended) std::move(call.done)(why);
+}
+
+void CallLink::Watch(Duration deadline) {
+  if (deadline >= watching_) return;
+  watching_ = deadline;
+  timers_.PostAfter(std::max(deadline - clock_.Monotonic(), Duration::zero()),
+                    [weak = weak_from_this()] {
+                      if (auto self = weak.lock()) self->ExpireDue();
+                    });
+}
+
+void CallLink::ExpireDue() {
+  std::vector<Done> due;
+  {
+    absl::MutexLock lock(&mutex_);
+    const Duration now = clock_.Monotonic();
+    Duration next = Duration::max();
+    watching_ = Duration::max();
+    absl::erase_if(pending_, [&](auto& entry) {
+      if (entry.second.deadline > now) {
+        next = std::min(next, entry.second.deadline);
+        return false;
+      }
+      due.push_back(std::move(entry.second.done));
+      return true;
+    });
+    if (next != Duration::max()) Watch(next);
+  }
+  for (Done& done : due)
+    std::move(done)(MakeError(v1::TIMED_OUT, StrCat("chunkserver ", address_, ": no answer")));
+}
+
+void CallLink::Stop() {
+  std::shared_ptr<Stream> stream;
+  PendingCalls ended;
+  {
+    absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+    stream.swap(stream_);
+    ended.swap(pending_);
+  }
+  if (stream != nullptr) stream->Close();
+  for (auto& [id, call] : ended)
+    std::move(call.done)(MakeError(v1::UNREACHABLE, StrCat(address_, ": closing")));
+}
+
+std::shared_ptr<CallLink> CallLinks::To(const std::string& address,
+                                        const std::string& cluster_uuid) {
+  absl::MutexLock lock(&mutex_);
+  std::shared_ptr<CallLink>& link = links_[address];
+  if (link == nullptr) {
+    link = std::make_shared<CallLink>(threads_, timers_, clock_, address, cluster_uuid);
+    if (stopped_) link->Stop();
+  }
+  return link;
+}
+
+void CallLinks::Stop() {
+  std::map<std::string, std::shared_ptr<CallLink>> links;
+  {
+    absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+    links = links_;
+  }
+  for (const auto& [address, link] : links) link->Stop();
+}
+
+}  // namespace appendfs
