@@ -26,8 +26,15 @@ class LocalFile {
   }
   // Up to `length` bytes; fewer only at the end of the file.
   virtual absl::StatusOr<size_t> Read(uint64_t offset, char* into, size_t length) const = 0;
-  // Makes the bytes, and the length where it grew, durable.
+  // Makes the bytes, and the length where it grew, durable. May fail if the
+  // file has lost its name.
   virtual absl::Status Sync() = 0;
+  // Write, then Sync, in the way that is quickest for the size. By one thread
+  // at a time, and only below the end of the file.
+  virtual absl::Status WriteDurably(uint64_t offset, std::span<const std::string_view> parts) {
+    absl::Status status = Write(offset, parts);
+    return status.ok() ? Sync() : status;
+  }
   virtual absl::StatusOr<uint64_t> Size() const = 0;
   virtual absl::Status Truncate(uint64_t length) = 0;
 };
@@ -66,7 +73,7 @@ class FileSystem {
   virtual absl::StatusOr<Space> GetSpace(const std::string& path) = 0;
 
   // Held until the returned object is destroyed; a second process that tries
-  // gets an error that says who holds it.
+  // gets NOT_READY, and is told who holds it.
   class Lock {
    public:
     virtual ~Lock() = default;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "common/file_system.h"
@@ -47,6 +48,46 @@ absl::StatusOr<Descriptor> OpenDescriptor(const std::string& path, int flags) {
   if (fd < 0) return ErrnoError("open", path, errno);
   return Descriptor(fd);
 }
+
+// A second way to a file, past the page cache: for small writes that are synced
+// at once, of whole sectors into space that is there already, it takes a fifth
+// less time and CPU. For large ones it takes longer. Used by one thread at a
+// time.
+class DirectWriter {
+ public:
+  static constexpr size_t kMostBytes = 64 << 10;
+  static constexpr size_t kSectorBytes = 512;
+
+  // By descriptor, since the file may have another name by now.
+  explicit DirectWriter(int fd)
+      : fd_(Retry([&] {
+          return ::open(StrCat("/proc/self/fd/", fd).c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
+        })) {}
+
+  static bool Takes(uint64_t offset, size_t bytes) {
+    return bytes <= kMostBytes && bytes % kSectorBytes == 0 && offset % kSectorBytes == 0;
+  }
+  // False: this file system or disk does not do it, or has done part of it.
+  absl::StatusOr<bool> Write(uint64_t offset, std::span<const std::string_view> parts,
+                             const std::string& path) {
+    if (fd_.get() < 0 || refused_) return false;
+    size_t bytes = 0;
+    for (std::string_view part : parts) {
+      std::memcpy(buffer_ + bytes, part.data(), part.size());
+      bytes += part.size();
+    }
+    const ssize_t written =
+        Retry([&] { return ::pwrite(fd_.get(), buffer_, bytes, static_cast<off_t>(offset)); });
+    refused_ = written < 0 && errno == EINVAL;
+    if (written < 0 && !refused_) return ErrnoError("write", path, errno);
+    return written == static_cast<ssize_t>(bytes);
+  }
+
+ private:
+  const Descriptor fd_;
+  bool refused_ = false;
+  alignas(4096) char buffer_[kMostBytes];
+};
 
 class PosixFile final : public LocalFile {
  public:
@@ -95,7 +136,24 @@ class PosixFile final : public LocalFile {
   absl::Status Sync() override {
     // Not retried, not even after EINTR: a sync that failed proves nothing.
     if (::fdatasync(fd_.get()) != 0) return ErrnoError("sync", path_, errno);
+    // A file without a name is gone with this process, however well it is synced.
+    struct stat info;
+    if (::fstat(fd_.get(), &info) != 0) return ErrnoError("stat", path_, errno);
+    if (info.st_nlink == 0)
+      return MakeError(v1::INPUT_OUTPUT, StrCat("sync ", path_, ": somebody removed the file"));
     return absl::OkStatus();
+  }
+
+  absl::Status WriteDurably(uint64_t offset, std::span<const std::string_view> parts) override {
+    size_t bytes = 0;
+    for (std::string_view part : parts) bytes += part.size();
+    bool written = false;
+    if (DirectWriter::Takes(offset, bytes)) {
+      if (!direct_) direct_ = std::make_unique<DirectWriter>(fd_.get());
+      APPENDFS_ASSIGN_OR_RETURN(written, direct_->Write(offset, parts, path_));
+    }
+    if (!written) APPENDFS_RETURN_IF_ERROR(Write(offset, parts));
+    return Sync();
   }
 
   absl::StatusOr<uint64_t> Size() const override {
@@ -113,6 +171,7 @@ class PosixFile final : public LocalFile {
  private:
   const std::string path_;
   const Descriptor fd_;
+  std::unique_ptr<DirectWriter> direct_;  // made when it is first of use
 };
 
 // flock(2): the kernel drops it with the process, however it ends.
@@ -201,8 +260,8 @@ class PosixFileSystem final : public FileSystem {
     APPENDFS_ASSIGN_OR_RETURN(Descriptor fd, OpenDescriptor(path, O_RDWR | O_CREAT));
     if (Retry([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); }) != 0) {
       if (errno != EWOULDBLOCK) return ErrnoError("lock", path, errno);
-      return MakeError(v1::INPUT_OUTPUT, StrCat("lock ", path, ": held by ", Holder(fd.get()),
-                                                "; stop it or use another directory"));
+      return MakeError(v1::NOT_READY, StrCat("lock ", path, ": held by ", Holder(fd.get()),
+                                             "; stop it or use another directory"));
     }
     // The holder's pid is for people only; the lock does not depend on it.
     const std::string pid = StrCat(::getpid(), "\n");

@@ -31,6 +31,33 @@ class PosixFileSystemTest : public testing::Test {
   std::unique_ptr<FileSystem> fs_ = MakePosixFileSystem();
 };
 
+TEST_F(PosixFileSystemTest, WriteDurably_SectorsAndOtherSizes_AreAllThere) {
+  auto file = Open("a.tmp");
+  ASSERT_TRUE(file->Write(0, std::string(200 << 10, '0')).ok());
+  ASSERT_TRUE(fs_->Rename(dir_ / "a.tmp", dir_ / "a").ok());
+  std::string expected(200 << 10, '0');
+  auto write = [&](size_t offset, const std::string& first, const std::string& second) {
+    const std::vector<std::string_view> parts = {first, second};
+    absl::Status status = file->WriteDurably(offset, parts);
+    ASSERT_TRUE(status.ok()) << status;
+    expected.replace(offset, first.size() + second.size(), first + second);
+  };
+  write(512, std::string(100, 'a'), std::string(412, 'b'));        // past the page cache
+  write(1024, std::string(90 << 10, 'c'), std::string(1024, 'd'));  // too large for that
+  write(1024, std::string(512, 'e'), "");                           // over what the cache has
+  write(1500, "odd", "ly placed");
+  EXPECT_EQ(ReadWholeFile(*fs_, dir_ / "a").value(), expected);
+}
+
+TEST_F(PosixFileSystemTest, Sync_FileWasRemoved_Fails) {
+  auto file = Open("a");
+  ASSERT_TRUE(file->Write(0, "abc").ok());
+  ASSERT_TRUE(file->Sync().ok());
+  ASSERT_TRUE(fs_->Remove(dir_ / "a").ok());
+  ASSERT_TRUE(file->Write(0, "abc").ok());
+  EXPECT_THAT(std::string(file->Sync().message()), HasSubstr("somebody removed"));
+}
+
 TEST_F(PosixFileSystemTest, Write_Parts_FollowEachOther) {
   auto file = Open("a");
   const std::vector<std::string_view> parts = {"one", "", "two", "three"};

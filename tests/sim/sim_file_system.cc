@@ -338,7 +338,7 @@ absl::StatusOr<std::unique_ptr<FileSystem::Lock>> SimFileSystem::LockFile(const 
   APPENDFS_RETURN_IF_ERROR(Open(path, OpenMode::kCreateOrOpen).status());
   absl::MutexLock lock(&mutex_);
   if (!locks_.insert(path).second)
-    return MakeError(v1::INPUT_OUTPUT, StrCat("lock ", path, ": held by this process"));
+    return MakeError(v1::NOT_READY, StrCat("lock ", path, ": held by this process"));
   return std::make_unique<SimLock>(*this, path, boot_);
 }
 
