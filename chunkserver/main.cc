@@ -1,5 +1,5 @@
-// appendfs-chunkserver: keeps chunk replicas in one data directory and orders
-// the appends of the chunks it is primary of.
+// appendfs-chunkserver: keeps chunk replicas in data directories and orders the
+// appends of the chunks it is primary of.
 #include <glog/logging.h>
 #include <signal.h>
 #include <unistd.h>
@@ -17,16 +17,24 @@ int main(int argc, char** argv) {
   options.listen = "127.0.0.1:9410";
   options.master = "127.0.0.1:9400";
   appendfs::Program program(kName, "Keeps chunk replicas and orders appends to them.");
-  std::string check;
-  program.Add("--data-dir", options.data_dir, "Directory of the chunks; made if it is missing");
-  program.app().add_option("--check", check, "Verify a directory that no server uses, and end");
+  std::vector<std::string> check;
+  program
+      .Add("--data-dir", options.data_dirs,
+           "Directory of chunks, one per disk; several: given again, or separated by commas")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("DIR")
+      ->default_str("");
+  program.app()
+      .add_option("--check", check, "Verify directories that no server uses, and end")
+      ->type_name("DIR");
   program.Add("--listen", options.listen, "HOST:PORT to serve on");
   program.Add("--advertise", options.advertise,
               "HOST:PORT under which clients and other servers reach it (default: --listen)");
   program.Add("--master", options.master, "HOST:PORT of the master");
   if (int code = program.Parse(argc, argv); code >= 0) return code;
   if (!check.empty()) return appendfs::CheckProgram(kName, check);
-  if (options.data_dir.empty()) {
+  if (options.data_dirs.empty()) {
     appendfs::PrintError(kName, "--data-dir is required (see appendfs-chunkserver --help)");
     return 2;
   }
@@ -41,7 +49,8 @@ int main(int argc, char** argv) {
     appendfs::PrintError(kName, std::string(process.status().message()));
     return 1;
   }
-  LOG(INFO) << "serving " << options.data_dir << " at " << (*process)->address();
+  LOG(INFO) << "serving " << options.data_dirs.size() << " data directories at "
+            << (*process)->address();
   program.WaitForStop();
   LOG(INFO) << "stopping";
   process->reset();

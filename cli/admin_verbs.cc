@@ -70,27 +70,48 @@ Json ToJson(const v1::ChunkInfo& info) {
 
 }  // namespace
 
+Json ToJson(const v1::DiskInfo& disk) {
+  return {{"directory", disk.directory()},
+          {"id", absl::StrFormat("%016x", disk.id())},
+          {"chunks", disk.chunks()},
+          {"capacity_bytes", disk.capacity_bytes()},
+          {"available_bytes", disk.available_bytes()},
+          {"failure", disk.failure()}};
+}
+
 void PrintServers(const v1::ListServersResponse& servers, Output& output) {
   if (output.json) {
     Json list = Json::array();
-    for (const v1::ServerInfo& server : servers.servers())
+    for (const v1::ServerInfo& server : servers.servers()) {
       list.push_back({{"server_id", server.server_id()},
                       {"address", server.address()},
                       {"alive", server.alive()},
                       {"chunks", server.chunks()},
                       {"capacity_bytes", server.capacity_bytes()},
                       {"available_bytes", server.available_bytes()},
-                      {"heartbeat_age_ms", server.heartbeat_age_ms()}});
+                      {"heartbeat_age_ms", server.heartbeat_age_ms()},
+                      {"disks", Json::array()}});
+      for (const v1::DiskInfo& disk : server.disks()) list.back()["disks"].push_back(ToJson(disk));
+    }
     output.out << ToPrettyText(list) << "\n";
     return;
   }
   Table table("rllrrrr");
   table.Add({"ID", "ADDRESS", "STATE", "CHUNKS", "SIZE", "AVAILABLE", "HEARTBEAT"});
-  for (const v1::ServerInfo& server : servers.servers())
+  for (const v1::ServerInfo& server : servers.servers()) {
     table.Add({StrCat(server.server_id()), server.address(), server.alive() ? "alive" : "dead",
                StrCat(server.chunks()), HumanBytes(server.capacity_bytes()),
                HumanBytes(server.available_bytes()),
                absl::StrFormat("%.1fs", static_cast<double>(server.heartbeat_age_ms()) / 1000)});
+    // One disk that works is the server itself.
+    const auto failed = std::count_if(server.disks().begin(), server.disks().end(),
+                                      [](const auto& disk) { return !disk.failure().empty(); });
+    if (server.disks_size() < 2 && failed == 0) continue;
+    for (const v1::DiskInfo& disk : server.disks())
+      table.Add({"", PrintableName(disk.directory()), disk.failure().empty() ? "disk" : "failed",
+                 StrCat(disk.chunks()), HumanBytes(disk.capacity_bytes()),
+                 HumanBytes(disk.available_bytes()), ""});
+  }
   output.out << table.Render();
 }
 

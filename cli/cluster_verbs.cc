@@ -70,6 +70,9 @@ void AddStart(CLI::App& cluster, Context& context) {
   *given = verb->add_option("--chunkservers", start->chunkservers,
                             "How many (default: 3, or as many as there are)")
                ->check(CLI::Range(1, 100));
+  verb->add_option("--disks", start->start.disks, "Data directories of each new chunkserver")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
   verb->add_option("--mount", start->start.mounts, "Mount it here; may be given several times")
       ->take_all()
       ->allow_extra_args(false);

@@ -79,6 +79,11 @@ void Chunk::OnStored(uint64_t durable_length, const absl::Status& status, Durati
   CountOwnVotes(now);
 }
 
+void Chunk::Lose(const absl::Status& why) {
+  ResignPrimary(MakeError(v1::REPLICA_DAMAGED, FromAbsl(why.message())));
+  replica_.OnFailed(why);
+}
+
 absl::Status Chunk::Promise(Epoch epoch) {
   APPENDFS_RETURN_IF_ERROR(replica_.Promise(epoch));
   if (sequencer_ && sequencer_->epoch() < epoch)

@@ -54,6 +54,8 @@ class Chunk final : private Replica::Output, private Sequencer::Output {
   void OnCommit(const Commit& commit) { replica_.OnCommit(commit); }
   ConfirmAnswer OnConfirm(const Confirm& confirm) const { return replica_.OnConfirm(confirm); }
   void OnStored(uint64_t durable_length, const absl::Status& status, Duration now);
+  // The disk below is gone: tells whoever waits for this replica.
+  void Lose(const absl::Status& why);
   // Resigns too if it was primary of an older epoch.
   absl::Status Promise(Epoch epoch);
 

@@ -264,7 +264,9 @@ void Engine::OnDurable(std::span<const StoreCompletion> completions) {
   for (const auto& [handle, change] : stored) {
     if (Chunk* chunk = Find(handle)) {
       if (!change.status.ok())
-        LOG(WARNING) << "chunk=" << handle << " cannot store: " << change.status;
+        turn_->Call([handle = handle, status = change.status] {
+          LOG(WARNING) << "chunk=" << handle << " cannot store: " << status;
+        });
       chunk->OnStored(change.durable_length, change.status, now);
       Watch(handle, *chunk);
     }
@@ -278,7 +280,23 @@ void Engine::OnDurable(std::span<const StoreCompletion> completions) {
 
 void Engine::OnStoreFailed(const absl::Status& why) {
   store_failed_.store(true, std::memory_order_release);
-  LOG(ERROR) << "the data directory failed, nothing is stored here any more: " << why;
+  LOG(ERROR) << "nothing is stored here any more: " << why;
+}
+
+// The open ones need their master at once, the others with the next report.
+void Engine::OnReplicasLost(std::span<const ChunkHandle> handles, const absl::Status& why) {
+  {
+    Pass pass(*this);
+    on_store_thread_ = true;
+    for (ChunkHandle handle : handles) {
+      Chunk* chunk = Find(handle);
+      if (chunk == nullptr) continue;
+      turn_->Report({ChunkEvent::Kind::kReplicaGone, handle, chunk->epoch(), self_});
+      chunk->Lose(why);
+      Drop(handle, why);
+    }
+  }
+  losses_.fetch_add(1, std::memory_order_acq_rel);
 }
 
 void Engine::OnReplicaDamaged(ChunkHandle handle, const std::string& why) {

@@ -25,8 +25,8 @@ struct EngineOptions {
   Sequencer::Options sequencer;
   // Durable bytes not yet in chunk files above which clients, and far above
   // it other servers, are not read from.
-  uint64_t client_unapplied_bytes = 256ull << 20;
-  uint64_t peer_unapplied_bytes = 512ull << 20;
+  uint64_t client_unapplied_bytes = 48ull << 20;
+  uint64_t peer_unapplied_bytes = 96ull << 20;
 };
 
 struct MemberAddress {
@@ -106,6 +106,8 @@ class Engine final : public StoreListener, private ChunkHost {
   std::vector<ReplicaSummary> List(ChunkHandle after, size_t limit) const;
   absl::StatusOr<ReplicaSummary> Inspect(ChunkHandle handle) const;
   bool store_failed() const { return store_failed_.load(std::memory_order_acquire); }
+  // How often replicas were lost with their disk: the master needs a new report then.
+  uint64_t losses() const { return losses_.load(std::memory_order_acquire); }
 
   // Refuses appends from now on; what is not committed is left open.
   void StopAppends();
@@ -113,6 +115,7 @@ class Engine final : public StoreListener, private ChunkHost {
   // StoreListener
   void OnDurable(std::span<const StoreCompletion> completions) override;
   void OnStoreFailed(const absl::Status& why) override;
+  void OnReplicasLost(std::span<const ChunkHandle> handles, const absl::Status& why) override;
   void OnReplicaDamaged(ChunkHandle handle, const std::string& why) override;
 
   // Time-outs and back-pressure; to be called every kTickInterval.
@@ -156,6 +159,7 @@ class Engine final : public StoreListener, private ChunkHost {
   std::atomic<bool> admits_clients_{true};
   std::atomic<bool> admits_peers_{true};
   std::atomic<bool> store_failed_{false};
+  std::atomic<uint64_t> losses_{0};
 
   mutable absl::Mutex mutex_;
   Turn* turn_ ABSL_GUARDED_BY(mutex_) = nullptr;          // of the pass that holds the lock

@@ -47,8 +47,10 @@ void Engine::OnCreated(const CreateReplica& created, bool primary,
   state.epoch = created.epoch;
   auto& chunk = chunks_[identity.handle];
   chunk = MakeChunk(state);
-  LOG(INFO) << "chunk=" << identity.handle << " epoch=" << created.epoch
-            << " inode=" << identity.inode << " created" << (primary ? " as primary" : "");
+  turn_->Call([identity, epoch = created.epoch, primary] {
+    LOG(INFO) << "chunk=" << identity.handle << " epoch=" << epoch << " inode=" << identity.inode
+              << " created" << (primary ? " as primary" : "");
+  });
   if (!primary || stopping_) return;
   Sequencer::Setup setup{identity.handle, created.epoch, FileOffset(identity.base_offset),
                          identity.capacity, members.front().id};

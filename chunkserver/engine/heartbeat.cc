@@ -38,6 +38,17 @@ v1::ServerEvent ToProto(const ChunkEvent& event) {
   return to;
 }
 
+v1::DiskInfo ToProto(const DiskState& disk) {
+  v1::DiskInfo to;
+  to.set_directory(disk.directory);
+  to.set_id(disk.id);
+  to.set_capacity_bytes(disk.total_bytes);
+  to.set_available_bytes(disk.available_bytes);
+  to.set_chunks(disk.chunks);
+  to.set_failure(disk.failure);
+  return to;
+}
+
 bool IsFatal(const absl::Status& status) {
   return HasReason(status, v1::WRONG_CLUSTER) || HasReason(status, v1::WRONG_SERVER) ||
          HasReason(status, v1::VERSION_MISMATCH);
@@ -139,6 +150,7 @@ absl::Status Heartbeat::Register() {
 
 absl::Status Heartbeat::ReportAll() {
   const Membership::Self self = membership_.self();
+  losses_reported_ = engine_.losses();  // before the replicas are listed
   ChunkHandle after;
   while (true) {
     const std::vector<ReplicaSummary> page = engine_.List(after, kReportPage);
@@ -182,11 +194,14 @@ absl::Status Heartbeat::Beat() {
   request.set_available_bytes(engine_.store_failed() ? 0 : usage.available_bytes);
   request.set_chunks(usage.chunks);
   for (const ChunkEvent& event : events) *request.add_events() = ToProto(event);
+  for (const DiskState& disk : store_.disks()) *request.add_disks() = ToProto(disk);
   APPENDFS_ASSIGN_OR_RETURN(v1::HeartbeatResponse response, master_.Heartbeat(request));
   if (response.register_again()) {
     registered_ = false;
   } else {
     events_.Acknowledge(events.size());
+    // A whole report says better than events what a lost disk has held.
+    if (engine_.losses() != losses_reported_) registered_ = false;
   }
   return absl::OkStatus();
 }

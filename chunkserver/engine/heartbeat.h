@@ -61,6 +61,7 @@ class Heartbeat {
   bool registered_ = false;
   bool fatal_ = false;
   int failures_ = 0;
+  uint64_t losses_reported_ = 0;  // of the engine's
   Duration interval_ = std::chrono::milliseconds(500);
   Duration last_complaint_ = Duration::min();
   std::thread thread_;

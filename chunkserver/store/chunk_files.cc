@@ -30,9 +30,11 @@ absl::StatusOr<std::shared_ptr<File>> ChunkFiles::Open(ChunkHandle handle, bool 
 }
 
 void ChunkFiles::Forget(ChunkHandle handle) {
+  std::shared_ptr<File> closed;  // after the lock is released: of a removed file that may take long
   absl::MutexLock lock(&mutex_);
   auto found = open_.find(handle);
   if (found == open_.end()) return;
+  closed = std::move(found->second->second);
   recent_.erase(found->second);
   open_.erase(found);
 }

@@ -92,26 +92,41 @@ class StoreListener {
  public:
   virtual ~StoreListener() = default;
   virtual void OnDurable(std::span<const StoreCompletion> completions) = 0;
-  // The data directory failed (a sync or a write returned an error): nothing
-  // more becomes durable here; every later completion is an error.
+  // The data directory failed (a sync, a write or a read returned an error, or
+  // it vanished): nothing more becomes durable here; every later completion is
+  // an error. Of a store of several directories: the last of them failed.
   virtual void OnStoreFailed(const absl::Status& why) = 0;
+  // The directory these replicas are in failed; they are unknown from now on.
+  // Changes of them that were submitted complete with an error. Comes from a
+  // store of several directories only, before OnStoreFailed.
+  virtual void OnReplicasLost(std::span<const ChunkHandle> handles, const absl::Status& why) = 0;
   // A replica was found damaged while reading or applying.
   virtual void OnReplicaDamaged(ChunkHandle handle, const std::string& why) = 0;
 };
 
 struct StoreOptions {
-  uint64_t segment_bytes = 16ull << 20;       // one journal segment
-  uint64_t max_journal_bytes = 128ull << 20;  // checkpoint before it grows past this: small enough
-                                              // to stay in the page cache
-  uint64_t max_group_bytes = 4ull << 20;      // payload per group commit
-  uint64_t reserved_bytes = 256ull << 20;     // kept free for recovery, sealing and deletion
-  uint64_t max_unapplied_bytes = 256ull << 20;  // in memory; beyond it appends wait their turn
+  uint64_t segment_bytes = 16ull << 20;        // one journal segment
+  uint64_t max_journal_bytes = 128ull << 20;   // checkpoint before it grows past this: small enough
+                                               // to stay in the page cache
+  uint64_t max_group_bytes = 4ull << 20;       // payload per group commit
+  uint64_t reserved_bytes = 256ull << 20;      // kept free for recovery, sealing and deletion
+  uint64_t max_unapplied_bytes = 64ull << 20;  // in memory; beyond it appends wait their turn
 };
 
 // The identity of a data directory, checked at open.
 struct StoreIdentity {
   std::string cluster_uuid;  // empty: not yet known (a new directory)
   ServerId server;           // none: not yet known
+};
+
+// One data directory of a store, for operators.
+struct DiskState {
+  std::string directory;
+  uint64_t id = 0;           // drawn when the directory was made; 0: it could not be read
+  uint64_t total_bytes = 0;  // of the file system below
+  uint64_t available_bytes = 0;
+  uint64_t chunks = 0;
+  std::string failure;  // empty: in use
 };
 
 struct ReadResult {
@@ -121,8 +136,9 @@ struct ReadResult {
   uint64_t durable_length = 0;    // bytes
 };
 
-// All replicas of one data directory: chunk files, sidecars and the journal in
-// front of them. layout.h draws the directory and its formats.
+// All replicas of a server: chunk files, sidecars and the journal in front of
+// them, in one data directory (ThreadedChunkStore) or several (DiskSet).
+// layout.h draws a directory and its formats.
 //
 // Thread-safe. Changes are asynchronous and group-committed: whatever was
 // submitted while a sync ran shares the next one. No call but Read and Fetch,
@@ -190,6 +206,8 @@ class ChunkStore {
     uint64_t unapplied_bytes = 0;  // in memory: durable, not yet in chunk files
   };
   virtual Usage usage() const = 0;
+  // Every directory it was opened with, in their order.
+  virtual std::vector<DiskState> disks() const { return {}; }
 };
 
 }  // namespace appendfs

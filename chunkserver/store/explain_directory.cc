@@ -59,8 +59,10 @@ class Explainer {
         content.ok() ? DecodeIdentity(*content, path) : content.status();
     if (!file.ok()) return SayBad(path, file.status());
     journal_id_ = file->journal_id;
-    Say(path, StrCat("whose directory this is: cluster ", file->identity.cluster_uuid, ", server ",
-                     file->identity.server));
+    Say(path, file->identity.server
+                  ? StrCat("whose directory this is: cluster ", file->identity.cluster_uuid,
+                           ", server ", file->identity.server)
+                  : "whose directory this is: nobody's yet, its server has not met a master");
   }
 
   void Checkpoint(const std::string& path) {

@@ -34,7 +34,7 @@ ReplicaImport::~ReplicaImport() {
 
 absl::Status ReplicaImport::Write(std::string_view bytes) {
   const uint64_t offset = sums_.length();
-  APPENDFS_RETURN_IF_ERROR(file_->Write(offset, bytes));
+  APPENDFS_RETURN_IF_ERROR(core_.FailUnlessFull(file_->Write(offset, bytes)));
   PartSums parts = SumParts(offset, bytes, 0);
   if (parts.size() == 1) parts[0] = Crc32c(bytes);
   if (!bytes.empty()) sums_.Append(bytes.size(), parts);
@@ -47,7 +47,7 @@ absl::Status ReplicaImport::Finish(uint64_t length, uint32_t crc32c, uint64_t mt
     return MakeError(v1::CHECKSUM_MISMATCH,
                      StrCat("chunk=", identity_.handle, ": ", sums_.length(),
                             " bytes came that are not the ", length, " bytes meant"));
-  APPENDFS_RETURN_IF_ERROR(file_->Sync());
+  APPENDFS_RETURN_IF_ERROR(core_.FailUnlessFull(file_->Sync()));
   Sidecar sidecar;
   sidecar.identity = identity_;
   sidecar.epoch = epoch_;

@@ -31,7 +31,8 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(FileSystem& fs, std::stri
       std::unique_ptr<Journal>(new Journal(fs, std::move(directory), journal_id, options));
   APPENDFS_ASSIGN_OR_RETURN(std::vector<std::string> names, fs.List(journal->directory_));
   std::sort(names.begin(), names.end());
-  absl::MutexLock lock(&journal->mutex_);
+  std::vector<std::unique_ptr<Segment>> segments;
+  uint32_t next_number = 1;
   for (const std::string& name : names) {
     std::string path = StrCat(journal->directory_, "/", name);
     auto number = layout::ParseSegmentName(name);
@@ -46,10 +47,13 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(FileSystem& fs, std::stri
                                                               : FileSystem::OpenMode::kReadWrite));
     APPENDFS_ASSIGN_OR_RETURN(segment->bytes, segment->file->Size());
     if (!options.read_only) APPENDFS_RETURN_IF_ERROR(segment->file->Sync());
-    journal->segments_.push_back(std::move(segment));
-    journal->next_number_ = std::max(journal->next_number_, *number + 1);
+    segments.push_back(std::move(segment));
+    next_number = std::max(next_number, *number + 1);
   }
   if (!options.read_only) APPENDFS_RETURN_IF_ERROR(fs.SyncDirectory(journal->directory_));
+  absl::MutexLock lock(&journal->mutex_);
+  journal->segments_ = std::move(segments);
+  journal->next_number_ = next_number;
   return journal;
 }
 
@@ -168,21 +172,9 @@ absl::Status Journal::Write(GroupWriter& group) {
     written_ = next_++;
     marked_ = durable_;
   }
-  return file->Write(position, group.Finish(header));
-}
-
-absl::Status Journal::Sync() {
-  File* file;
-  uint64_t written;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (!current_ || durable_ == written_) return absl::OkStatus();
-    file = current_->file.get();
-    written = written_;
-  }
-  APPENDFS_RETURN_IF_ERROR(file->Sync());
+  APPENDFS_RETURN_IF_ERROR(file->WriteDurably(position, group.Finish(header)));
   absl::MutexLock lock(&mutex_);
-  durable_ = written;
+  durable_ = header.sequence;
   return absl::OkStatus();
 }
 
@@ -193,18 +185,29 @@ absl::Status Journal::WriteMark() {
   uint64_t position;
   {
     absl::MutexLock lock(&mutex_);
-    if (!current_ || marked_ == durable_ || durable_ != written_ ||
-        current_->bytes - position_ < mark.aligned_bytes())
+    const uint64_t bytes = mark.aligned_bytes();
+    if (!MarkIsDue() || (current_->bytes - position_ < bytes && LargestFree() < bytes))
       return absl::OkStatus();
+    Segment& segment = PlaceFor(bytes);
     // No sequence of its own: a mark that is lost leaves no gap.
     header = {
         .journal_id = journal_id_, .sequence = written_, .previous = written_, .durable = durable_};
-    file = current_->file.get();
+    segment.last_sequence = written_;
+    file = segment.file.get();
     position = position_;
-    position_ += mark.aligned_bytes();
+    position_ += bytes;
     marked_ = durable_;
   }
-  return file->Write(position, mark.Finish(header));
+  return file->WriteDurably(position, mark.Finish(header));
+}
+
+bool Journal::MarkIsDue() const {
+  return current_ != nullptr && marked_ != durable_ && durable_ == written_;
+}
+
+bool Journal::WantsMark() const {
+  absl::MutexLock lock(&mutex_);
+  return MarkIsDue();
 }
 
 uint64_t Journal::written() const {
@@ -255,6 +258,12 @@ absl::Status Journal::MakeFile(Segment& segment) {
   if (status.ok()) status = segment.file->Sync();
   if (status.ok()) status = fs_.Rename(temporary, segment.path);
   if (status.ok()) status = fs_.SyncDirectory(directory_);
+  if (status.ok()) {
+    // By the name it has now, for the messages.
+    auto file = fs_.Open(segment.path, FileSystem::OpenMode::kReadWrite);
+    status = file.status();
+    if (file.ok()) segment.file = *std::move(file);
+  }
   if (!status.ok()) fs_.Remove(temporary).IgnoreError();  // the first error is the one to tell
   return status;
 }

@@ -32,7 +32,7 @@ struct JournalScan {
 // one, reuses those whose groups are no longer needed, and reads everything
 // back at start. Knows nothing of what groups mean. layout.h draws them.
 //
-// Write, Sync and WriteMark are called by one thread at a time; MakeSegment by
+// Write and WriteMark are called by one thread at a time; MakeSegment by
 // one other; the rest by any. No lock is held while a file is touched.
 class Journal {
  public:
@@ -59,13 +59,14 @@ class Journal {
   // Bytes (aligned) of the largest group that can be written now.
   uint64_t Room() const;
   uint64_t segment_bytes() const { return options_.segment_bytes; }
-  // Writes one group of at most Room() bytes; not durable yet.
+  // Writes one group of at most Room() bytes, and makes it durable.
   absl::Status Write(GroupWriter& group);
-  absl::Status Sync();
-  // Notes in the journal how far it is durable, so that damage to the last
-  // group is told from a torn tail. Costs a write without a sync; nothing is
-  // lost with it. Does nothing if the last group said so already.
+  // Notes in the journal, durably, that the last group is durable, so that
+  // damage to it is told from a torn tail. Does nothing if that was noted
+  // already, or if there is no room.
   absl::Status WriteMark();
+  // Whether WriteMark has something to do.
+  bool WantsMark() const;
 
   uint64_t written() const;  // sequence of the last group written
   uint64_t durable() const;  // and synced
@@ -94,6 +95,7 @@ class Journal {
   void ScanSegment(size_t index, uint64_t first_live, JournalScan& into) const;
   uint64_t LargestFree() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayGrow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MarkIsDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status MakeFile(Segment& segment);
   Segment& PlaceFor(uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

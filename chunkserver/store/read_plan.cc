@@ -16,8 +16,7 @@ uint64_t BlockFloor(uint64_t offset) { return offset / kBlockBytes * kBlockBytes
 }  // namespace
 
 ReadPlan::ReadPlan(const StoredReplica& replica, uint64_t offset, uint64_t length)
-    : handle_(replica.identity().handle),
-      offset_(offset),
+    : offset_(offset),
       end_(offset + length),
       cuts_(replica.cuts()),
       begin_(offset),
@@ -48,9 +47,8 @@ absl::StatusOr<ReadPlan::Result> ReadPlan::Run(const File* file) const {
     APPENDFS_ASSIGN_OR_RETURN(size_t read,
                               file->Read(file_begin_, bytes.get(), file_end_ - file_begin_));
     if (read < file_end_ - file_begin_)
-      return MakeError(v1::CHECKSUM_MISMATCH,
-                       StrCat("chunk=", handle_, " chunk file ends at ", file_begin_ + read,
-                              ", should have ", file_end_, " bytes"));
+      return MakeError(v1::CHECKSUM_MISMATCH, StrCat("chunk file ends at ", file_begin_ + read,
+                                                     ", should have ", file_end_, " bytes"));
   }
   for (const UnappliedTail::Piece& piece : pieces_)
     std::memcpy(bytes.get() + (piece.offset - begin_), piece.bytes.data(), piece.bytes.size());
@@ -84,8 +82,7 @@ absl::Status ReadPlan::Verify(const char* bytes, uint64_t begin, uint64_t end,
   const uint64_t block = begin / kBlockBytes;
   if (whole != sums_[block - first_block_])
     return MakeError(v1::CHECKSUM_MISMATCH,
-                     StrCat("chunk=", handle_, " checksum mismatch in the 64 KiB block at ",
-                            block * kBlockBytes));
+                     StrCat("checksum mismatch in the 64 KiB block at ", block * kBlockBytes));
   sum = CombineCrc32c(sum, wanted, to - from);
   return absl::OkStatus();
 }

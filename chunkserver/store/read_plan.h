@@ -25,13 +25,13 @@ class ReadPlan {
     uint32_t crc32c = 0;
   };
   // `file` may be null if it is not needed. CHECKSUM_MISMATCH: a block, or the
-  // file's length, is not as it should be (or the replica was cut meanwhile).
+  // file's length, is not as it should be (or the replica was cut meanwhile);
+  // the message is what is wrong, without the chunk's name.
   absl::StatusOr<Result> Run(const File* file) const;
 
  private:
   absl::Status Verify(const char* bytes, uint64_t begin, uint64_t end, uint32_t& sum) const;
 
-  ChunkHandle handle_;
   uint64_t offset_, end_;
   uint64_t cuts_;
   // What is read: whole blocks as far as they come from the file.

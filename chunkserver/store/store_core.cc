@@ -28,6 +28,11 @@ StoreIdentity StoreCore::identity() const {
   return identity_.identity;
 }
 
+uint64_t StoreCore::disk_id() const {
+  absl::MutexLock lock(&mutex_);
+  return identity_.journal_id;
+}
+
 absl::Status StoreCore::SetIdentity(const StoreIdentity& identity) {
   IdentityFile file;
   {
@@ -62,13 +67,16 @@ absl::Status StoreCore::failure() const {
 }
 
 absl::Status StoreCore::Fail(const absl::Status& why) {
-  absl::MutexLock lock(&mutex_);
-  if (failure_.ok()) {
-    failure_ = MakeError(v1::INPUT_OUTPUT, StrCat("data directory ", directory_,
-                                                  " failed: ", FromAbsl(why.message())));
-    LOG(ERROR) << failure_.message();
+  const absl::Status failure =
+      MakeError(v1::INPUT_OUTPUT,
+                StrCat("data directory ", directory_, " failed: ", FromAbsl(why.message())));
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!failure_.ok()) return failure_;
+    failure_ = failure;
   }
-  return failure_;
+  LOG(ERROR) << failure.message();
+  return failure;
 }
 
 void StoreCore::SetCommitted(ChunkHandle handle, uint64_t length) {
@@ -104,10 +112,15 @@ absl::StatusOr<ReadResult> StoreCore::Read(ChunkHandle handle, uint64_t offset, 
       result.crc32c = read->crc32c;
       return result;
     }
+    // Bytes that are wrong are this replica's; bytes that the disk does not
+    // give, the disk's.
+    if (!HasReason(read.status(), v1::CHECKSUM_MISMATCH) && !HasReason(read.status(), v1::NO_ENTRY))
+      return Fail(read.status());
     absl::MutexLock lock(&mutex_);
     if (Find(handle) != replica || replica->cuts() != plan->cuts()) continue;  // changed meanwhile
-    DamageLocked(handle, *replica, std::string(FromAbsl(read.status().message())));
-    return MakeError(v1::CHECKSUM_MISMATCH, FromAbsl(read.status().message()));
+    const std::string why(read.status().message());
+    DamageLocked(handle, *replica, why);
+    return MakeError(v1::CHECKSUM_MISMATCH, StrCat("chunk=", handle, " ", why));
   }
 }
 
@@ -116,6 +129,23 @@ absl::StatusOr<ReplicaState> StoreCore::State(ChunkHandle handle) const {
   auto replica = Find(handle);
   if (!replica) return Unknown(handle);
   return replica->State(/*with_memory=*/true);
+}
+
+std::optional<ReplicaState> StoreCore::StateWithoutMemory(ChunkHandle handle) const {
+  absl::MutexLock lock(&mutex_);
+  auto replica = Find(handle);
+  if (!replica) return std::nullopt;
+  return replica->State(/*with_memory=*/false);
+}
+
+bool StoreCore::Holds(ChunkHandle handle) const {
+  absl::MutexLock lock(&mutex_);
+  return replicas_.contains(handle);
+}
+
+bool StoreCore::WasDeleted(ChunkHandle handle) const {
+  absl::MutexLock lock(&mutex_);
+  return deleted_.Contains(handle);
 }
 
 std::vector<ReplicaState> StoreCore::List(ChunkHandle after, size_t limit) const {
@@ -175,7 +205,6 @@ void StoreCore::DamageLocked(ChunkHandle handle, StoredReplica& replica, const s
   dirty_.insert(handle);
   // So that it is still known after a restart.
   queue_.push_back({.record = DamageRecord{handle, why}, .internal = true});
-  LOG(WARNING) << "chunk=" << handle << " replica is damaged: " << why;
 }
 
 std::vector<StoreCore::DamageFound> StoreCore::TakeDamageFound() {
@@ -215,7 +244,14 @@ absl::Status StoreCore::MakeSegment() {
 }
 
 absl::Status StoreCore::RefreshSpace() {
-  APPENDFS_ASSIGN_OR_RETURN(FileSystem::Space space, fs_.GetSpace(directory_));
+  // What is open goes on as if nothing had happened when the names are gone.
+  const std::string identity = layout::IdentityPath(directory_);
+  absl::StatusOr<bool> there = fs_.Exists(identity);
+  if (there.ok() && !*there) there = MakeError(v1::NO_ENTRY, StrCat(identity, " has vanished"));
+  APPENDFS_RETURN_IF_ERROR(FailUnlessFull(there.status()));
+  auto found = fs_.GetSpace(directory_);
+  APPENDFS_RETURN_IF_ERROR(FailUnlessFull(found.status()));
+  const FileSystem::Space space = *found;
   absl::MutexLock lock(&mutex_);
   space_ = space;
   // Bytes in the journal will need their room once more, in chunk files.

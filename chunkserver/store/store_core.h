@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,12 +52,16 @@ class StoreCore {
                                                          const StoreOptions& options);
 
   StoreIdentity identity() const;
+  // Drawn when the directory was made.
+  uint64_t disk_id() const;
   absl::Status SetIdentity(const StoreIdentity& identity);
 
   // --- The way of a change: Submit; PrepareGroup, CommitGroup, CompleteGroup.
 
   // True if nothing was queued before: the committing thread may be asleep.
   bool Submit(StoreChange change, uint64_t token);
+  // Deletes a replica of which another directory has a newer one. Nobody is told.
+  void Discard(ChunkHandle handle);
   // Takes what is queued, in order, as far as one group holds, and checks it.
   // Null: nothing queued, or it must wait (for a segment or for the applier).
   // One group at a time.
@@ -69,8 +74,9 @@ class StoreCore {
   bool HasQueued() const;
   // Completes everything queued with this error.
   std::vector<StoreCompletion> RefuseQueued(const absl::Status& why);
-  // Nothing came for a while: notes in the journal how far it is durable.
+  // Nothing came for a while: notes in the journal that all of it is durable.
   absl::Status MarkIdle();
+  bool WantsMark() const { return journal_->WantsMark(); }
   // Replicas found damaged since the last call.
   struct DamageFound {
     ChunkHandle handle;
@@ -87,6 +93,10 @@ class StoreCore {
   absl::StatusOr<ReadResult> Read(ChunkHandle handle, uint64_t offset, uint32_t length,
                                   bool committed_only);
   absl::StatusOr<ReplicaState> State(ChunkHandle handle) const;
+  std::optional<ReplicaState> StateWithoutMemory(ChunkHandle handle) const;
+  bool Holds(ChunkHandle handle) const;
+  // A create of this handle is refused.
+  bool WasDeleted(ChunkHandle handle) const;
   std::vector<ReplicaState> List(ChunkHandle after, size_t limit) const;
   absl::StatusOr<uint32_t> PrefixCrc32c(ChunkHandle handle, uint64_t length);
   ChunkStore::Usage usage() const;
@@ -107,6 +117,7 @@ class StoreCore {
   bool HasRemovals() const;
   bool WantsSegment() const { return journal_->WantsSegment(); }
   absl::Status MakeSegment();
+  // Looks how full the disk is, and whether the directory is still there.
   absl::Status RefreshSpace();
 
   // --- Imports: written beside, and taken in by the background thread.
@@ -116,6 +127,8 @@ class StoreCore {
   // `data_path` holds exactly the replica's bytes, synced.
   absl::Status FinishImport(const Sidecar& sidecar, const std::string& data_path);
 
+  // I/O errors make the store fail; a full disk does not.
+  absl::Status FailUnlessFull(const absl::Status& status);
   FileSystem& fs() { return fs_; }
   const std::string& directory() const { return directory_; }
 
@@ -160,8 +173,6 @@ class StoreCore {
   void ReportDamage(ChunkHandle handle, const std::string& why);
   void DamageLocked(ChunkHandle handle, StoredReplica& replica, const std::string& why)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // I/O errors of the background make the store fail; a full disk does not.
-  absl::Status FailUnlessFull(const absl::Status& status);
   absl::Status ApplyReplica(const ApplyPlan& plan, bool sync);
   absl::Status WriteData(ChunkHandle handle, std::vector<Sidecar>& sidecars, FanOuts& created);
   absl::Status WriteSidecar(const Sidecar& sidecar);

@@ -63,6 +63,11 @@ bool StoreCore::Submit(StoreChange change, uint64_t token) {
   return queue_.size() == 1;
 }
 
+void StoreCore::Discard(ChunkHandle handle) {
+  absl::MutexLock lock(&mutex_);
+  queue_.push_back({.record = DeleteReplica{handle}, .internal = true});
+}
+
 std::unique_ptr<PendingGroup> StoreCore::PrepareGroup() {
   const uint64_t room = journal_->Room();
   const uint64_t largest = journal_->segment_bytes();
@@ -254,7 +259,6 @@ absl::Status StoreCore::CommitGroup(PendingGroup& group) {
   }
   if (!any) return absl::OkStatus();
   absl::Status status = journal_->Write(writer);
-  if (status.ok()) status = journal_->Sync();
   return status.ok() ? status : Fail(status);
 }
 

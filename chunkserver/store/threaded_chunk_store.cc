@@ -11,28 +11,35 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr Duration kIdle = milliseconds(100);  // then the journal says how far it is durable
+constexpr Duration kIdle = milliseconds(50);  // then the journal says that it is durable
+constexpr Duration kLongIdle = milliseconds(1000);
 constexpr Duration kBackgroundTick = milliseconds(500);
 constexpr int kTicksToApplyAll = 10;            // small leftovers may wait as long
 constexpr uint64_t kWorthApplying = 256 << 10;  // bytes of one replica
-constexpr uint64_t kWakeBackground = 32 << 20;  // bytes unapplied
+constexpr uint64_t kWakeBackground = 8 << 20;   // bytes unapplied
 constexpr Duration kSegmentRetry = milliseconds(1000);
-constexpr int kMostRoundsStuck = 100;  // of kIdle, when closing
+constexpr int kMostRoundsStuck = 200;  // of kIdle, when closing
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ChunkStore>> ChunkStore::Open(FileSystem& fs, const Clock& clock,
                                                              std::string directory,
                                                              const StoreOptions& options) {
+  return ThreadedChunkStore::Open(fs, clock, std::move(directory), options);
+}
+
+absl::StatusOr<std::unique_ptr<ThreadedChunkStore>> ThreadedChunkStore::Open(
+    FileSystem& fs, const Clock& clock, std::string directory, const StoreOptions& options) {
   APPENDFS_ASSIGN_OR_RETURN(auto core, StoreCore::Open(fs, clock, std::move(directory), options));
   return std::make_unique<ThreadedChunkStore>(std::move(core));
 }
 
-ThreadedChunkStore::~ThreadedChunkStore() {
+ThreadedChunkStore::~ThreadedChunkStore() { Stop(); }
+
+void ThreadedChunkStore::Stop() {
   {
     absl::MutexLock lock(&mutex_);
-    if (!started_) return;
-    commit_stops_ = true;
+    if (!started_ || std::exchange(commit_stops_, true)) return;
   }
   commit_bell_.Ring();
   commit_thread_.join();  // the other two still make room for what is left to commit
@@ -71,6 +78,16 @@ absl::StatusOr<ReadResult> ThreadedChunkStore::Fetch(ChunkHandle handle, uint64_
   auto result = core_->Read(handle, offset, length, /*committed_only=*/false);
   if (!result.ok()) commit_bell_.Ring();
   return result;
+}
+
+std::vector<DiskState> ThreadedChunkStore::disks() const {
+  const Usage usage = core_->usage();
+  return {{.directory = core_->directory(),
+           .id = core_->disk_id(),
+           .total_bytes = usage.total_bytes,
+           .available_bytes = usage.available_bytes,
+           .chunks = usage.chunks,
+           .failure = std::string(core_->failure().message())}};
 }
 
 absl::StatusOr<std::unique_ptr<ChunkStore::Import>> ThreadedChunkStore::BeginImport(
@@ -118,7 +135,9 @@ void ThreadedChunkStore::CommitLoop() {
     // What could not be taken waits for a segment, or for room in memory.
     if (waiting || core_->WantsSegment()) segment_bell_.Ring();
     if (waiting) background_bell_.Ring();
-    if (!commit_bell_.Wait(kIdle)) core_->MarkIdle().IgnoreError();  // told in the next round
+    const bool idle_next = waiting || core_->WantsMark();
+    if (!commit_bell_.Wait(idle_next ? kIdle : kLongIdle))
+      core_->MarkIdle().IgnoreError();  // told in the next round
   }
 }
 
@@ -179,7 +198,7 @@ void ThreadedChunkStore::SegmentLoop() {
       absl::MutexLock lock(&mutex_);
       if (background_stops_) return;
     }
-    if (!core_->WantsSegment()) continue;
+    if (!core_->failure().ok() || !core_->WantsSegment()) continue;
     absl::Status status = core_->MakeSegment();
     if (HasReason(status, v1::NO_SPACE)) {
       LOG_EVERY_N(WARNING, 100) << "no room for a journal segment: " << status.message();

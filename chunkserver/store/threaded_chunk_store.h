@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -45,6 +46,12 @@ class ThreadedChunkStore final : public ChunkStore {
  public:
   explicit ThreadedChunkStore(std::unique_ptr<StoreCore> core) : core_(std::move(core)) {}
   ~ThreadedChunkStore() override;
+  static absl::StatusOr<std::unique_ptr<ThreadedChunkStore>> Open(FileSystem& fs,
+                                                                  const Clock& clock,
+                                                                  std::string directory,
+                                                                  const StoreOptions& options);
+  // What the destructor does: completes what was submitted, stops the threads.
+  void Stop();
 
   StoreIdentity identity() const override { return core_->identity(); }
   absl::Status SetIdentity(const StoreIdentity& identity) override {
@@ -69,6 +76,18 @@ class ThreadedChunkStore final : public ChunkStore {
   absl::StatusOr<std::unique_ptr<Import>> BeginImport(const ReplicaIdentity& identity,
                                                       Epoch epoch) override;
   Usage usage() const override { return core_->usage(); }
+  std::vector<DiskState> disks() const override;
+
+  uint64_t disk_id() const { return core_->disk_id(); }
+  bool Holds(ChunkHandle handle) const { return core_->Holds(handle); }
+  bool WasDeleted(ChunkHandle handle) const { return core_->WasDeleted(handle); }
+  std::optional<ReplicaState> StateWithoutMemory(ChunkHandle handle) const {
+    return core_->StateWithoutMemory(handle);
+  }
+  void Discard(ChunkHandle handle) {
+    core_->Discard(handle);
+    commit_bell_.Ring();
+  }
 
   // Runs `task` on the background thread (before Start: here), and waits.
   absl::Status RunInBackground(absl::AnyInvocable<absl::Status()> task);

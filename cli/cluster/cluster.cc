@@ -135,13 +135,9 @@ absl::Status Cluster::StartRole(std::string_view role, std::vector<std::string>&
 }
 
 absl::Status Cluster::Launch(ClusterProcess& process) {
-  std::error_code error;
-  if (process.role == "mount") {
+  // Servers make their own data directories.
+  if (process.role == "mount")
     APPENDFS_RETURN_IF_ERROR(PrepareMountPoint(process.data_dir).status());
-  } else {
-    std::filesystem::create_directories(process.data_dir, error);
-    if (error) return ErrnoError("make directory", process.data_dir, error.value());
-  }
   APPENDFS_ASSIGN_OR_RETURN(std::vector<std::string> line, CommandLine(process, MasterAddress()));
   APPENDFS_ASSIGN_OR_RETURN(ProcessIdentity identity, Spawn(line, LogPath(dir_, process.name)));
   process.pid = identity.pid;

@@ -13,6 +13,7 @@ namespace appendfs::cli {
 
 struct StartOptions {
   std::optional<int> chunkservers;      // default: 3, or what the directory has
+  int disks = 1;                        // data directories of each new chunkserver
   std::vector<std::string> mounts;      // mount points, besides those it has
   std::string mount_options;            // for -o of the new ones
   int port = 9400;                      // first port of a new cluster; 0: any free ones

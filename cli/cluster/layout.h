@@ -13,7 +13,8 @@ namespace appendfs::cli {
 //   DIR/cluster.json   what runs here (below), replaced atomically
 //   DIR/cluster.lock   held by the command that changes it
 //   DIR/master/        the master's data
-//   DIR/cs1/ ...       one data directory per chunkserver
+//   DIR/cs1/ ...       one data directory per chunkserver, and more of them,
+//                      DIR/cs1.disk2/ ..., if that was asked for
 //   DIR/log/NAME.log   standard output and error of every process
 //
 // cluster.json: {"format": 1, "processes": [{"name": "master", "role":

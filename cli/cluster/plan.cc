@@ -41,10 +41,14 @@ absl::Status AddServers(ClusterLayout& layout, const std::string& dir, int chunk
   }
   for (int i = have + 1; i <= chunkservers; ++i) {
     std::string name = StrCat("cs", i);
-    layout.processes.push_back({.name = name,
-                                .role = "chunkserver",
-                                .address = Address(*port++),
-                                .data_dir = dir + "/" + name});
+    ClusterProcess server{.name = name,
+                          .role = "chunkserver",
+                          .address = Address(*port++),
+                          .data_dir = dir + "/" + name};
+    for (int disk = 2; disk <= options.disks; ++disk)
+      server.options.insert(server.options.end(),
+                            {"--data-dir", StrCat(server.data_dir, ".disk", disk)});
+    layout.processes.push_back(std::move(server));
   }
   return absl::OkStatus();
 }

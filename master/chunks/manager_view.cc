@@ -68,6 +68,7 @@ v1::ListServersResponse Manager::ListServers() const {
     info.set_available_bytes(server.available_bytes);
     info.set_chunks(server.chunks);
     info.set_heartbeat_age_ms(Milliseconds(now - server.last_heard));
+    info.mutable_disks()->Add(server.disks.begin(), server.disks.end());
   }
   std::sort(response.mutable_servers()->begin(), response.mutable_servers()->end(),
             [](const auto& a, const auto& b) { return a.server_id() < b.server_id(); });

@@ -55,6 +55,7 @@ bool ServerTable::Heartbeat(const v1::HeartbeatRequest& request, Duration now) {
   server.capacity_bytes = request.capacity_bytes();
   server.available_bytes = request.available_bytes();
   server.chunks = request.chunks();
+  server.disks.assign(request.disks().begin(), request.disks().end());
   return true;
 }
 

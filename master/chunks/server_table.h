@@ -30,7 +30,8 @@ struct ServerState {
   Duration suspect_until{};   // failed a command: other servers are preferred
   Duration last_failed_create{Duration::min()};
   uint64_t capacity_bytes = 0, available_bytes = 0, chunks = 0;
-  uint32_t open_chunks = 0;  // replicas that still grow, as the master counts
+  std::vector<v1::DiskInfo> disks;  // as it last told
+  uint32_t open_chunks = 0;         // replicas that still grow, as the master counts
   uint32_t primaries = 0;
 };
 

@@ -81,7 +81,9 @@ class Cluster(Questions):
     """One cluster in a temporary directory of its own. M and M2 are two mounts of it.
     `prepare(dir)` runs before the first start."""
 
-    def __init__(self, chunkservers=3, mounts=2, chunk_bytes=None, mount_options="", prepare=None):
+    def __init__(
+        self, chunkservers=3, mounts=2, chunk_bytes=None, mount_options="", prepare=None, disks=1
+    ):
         self.dir = Path(tempfile.mkdtemp(prefix="appendfs-test-")).resolve()
         self.mount_points = [self.dir / "mnt" / f"m{i + 1}" for i in range(mounts)]
         self._start_arguments = ["--chunkservers", str(chunkservers), "--port", "0"]
@@ -91,6 +93,8 @@ class Cluster(Questions):
             self._start_arguments += ["--chunk-bytes", str(chunk_bytes)]
         if mount_options:
             self._start_arguments += ["-o", mount_options]
+        if disks > 1:
+            self._start_arguments += ["--disks", str(disks)]
         live_clusters.append(self)
         try:
             if prepare:

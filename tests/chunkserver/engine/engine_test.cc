@@ -248,6 +248,32 @@ TEST_F(EngineTest, Damaged_ReplicaIsDroppedAndReported) {
   EXPECT_EQ(LastReason(), v1::REPLICA_DAMAGED);
 }
 
+TEST_F(EngineTest, Lost_AtThePrimary_LeavesPendingOpenAndReports) {
+  Append(1, "hello");
+  const std::vector<ChunkHandle> lost = {kHandle, ChunkHandle(99)};  // the other one was sealed
+  cluster_.engine(1).OnReplicasLost(lost, MakeError(v1::INPUT_OUTPUT, "the disk failed"));
+  EXPECT_EQ(LastReason(), v1::REPLICA_DAMAGED);
+  ASSERT_EQ(cluster_.events(1).events.size(), 1u);
+  EXPECT_EQ(cluster_.events(1).events[0].kind, ChunkEvent::Kind::kReplicaGone);
+  EXPECT_EQ(cluster_.events(1).events[0].handle, kHandle);
+  EXPECT_EQ(cluster_.engine(1).losses(), 1u);
+  EXPECT_FALSE(cluster_.engine(1).Inspect(kHandle)->primary);
+}
+
+TEST_F(EngineTest, Lost_AtAReplica_ThePrimaryKnowsAtOnce) {
+  Append(1, "hello");
+  cluster_.Network();
+  cluster_.engine(2).OnReplicasLost(std::vector<ChunkHandle>{kHandle},
+                                    MakeError(v1::INPUT_OUTPUT, "the disk failed"));
+  cluster_.Network();
+  ASSERT_EQ(cluster_.events(1).events.size(), 1u);
+  EXPECT_EQ(cluster_.events(1).events[0].kind, ChunkEvent::Kind::kReplicaLagging);
+  EXPECT_EQ(cluster_.events(1).events[0].about, ServerId(2));
+  cluster_.Settle();
+  ASSERT_EQ(client_->outcomes.size(), 1u);
+  EXPECT_TRUE(client_->outcomes[0].status.ok());
+}
+
 TEST_F(EngineTest, StopAppends_LeavesEverythingOpen) {
   Append(1, "hello");
   cluster_.engine(1).StopAppends();
@@ -258,7 +284,7 @@ TEST_F(EngineTest, StopAppends_LeavesEverythingOpen) {
 
 TEST_F(EngineTest, Unapplied_TooMuch_HoldsClientsBackUntilItIsLess) {
   EXPECT_TRUE(cluster_.engine(1).AdmitsClients());
-  cluster_.store(1).SetUnapplied(300ull << 20);
+  cluster_.store(1).SetUnapplied(60ull << 20);
   cluster_.engine(1).Tick();
   EXPECT_FALSE(cluster_.engine(1).AdmitsClients());
   EXPECT_TRUE(cluster_.engine(1).AdmitsPeers());

@@ -130,6 +130,19 @@ TEST_F(HeartbeatTest, RegisterAgain_RegistersAndReportsAgain) {
   EXPECT_EQ(master_.registers[1].start_id(), master_.registers[0].start_id());
 }
 
+TEST_F(HeartbeatTest, DiskLost_ReportsAllAgain) {
+  Start();
+  ASSERT_TRUE(master_.Wait([&] { return !master_.heartbeats.empty(); }));
+  cluster_.engine(1).OnReplicasLost(std::vector<ChunkHandle>{TestCluster::kHandle},
+                                    MakeError(v1::INPUT_OUTPUT, "the disk failed"));
+  ASSERT_TRUE(master_.Wait([&] { return master_.reports.size() == 2; }));
+  absl::MutexLock lock(&master_.mutex);
+  master_.heartbeats.clear();
+  auto beats = [&] { return master_.heartbeats.size() >= 3; };
+  master_.mutex.Await(absl::Condition(&beats));
+  EXPECT_EQ(master_.reports.size(), 2u);
+}
+
 TEST_F(HeartbeatTest, ConnectionLost_RegistersAgainOnceItIsBack) {
   Start();
   ASSERT_TRUE(master_.Wait([&] { return !master_.heartbeats.empty(); }));

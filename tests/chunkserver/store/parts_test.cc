@@ -223,5 +223,15 @@ TEST(ApplyPlan, CutBetweenPlanAndFinish_CountsForNothing) {
   EXPECT_FALSE(replica.file_too_long());
 }
 
+TEST(Tombstones, Add_TooMany_EverythingBelowTheMiddleCountsAsDeleted) {
+  Tombstones tombstones;
+  for (uint64_t i = 0; i <= Tombstones::kMost; ++i) tombstones.Add(ChunkHandle(1000 + 2 * i));
+  EXPECT_LE(tombstones.handles().size(), Tombstones::kMost / 2 + 1);
+  EXPECT_TRUE(tombstones.Contains(ChunkHandle(7)));
+  EXPECT_TRUE(tombstones.Contains(ChunkHandle(1001)));
+  EXPECT_TRUE(tombstones.Contains(ChunkHandle(1000 + 2 * Tombstones::kMost)));
+  EXPECT_FALSE(tombstones.Contains(ChunkHandle(1001 + 2 * Tombstones::kMost)));
+}
+
 }  // namespace
 }  // namespace appendfs

@@ -34,6 +34,11 @@ class CountingFile final : public LocalFile {
     for (std::string_view part : parts) counters_.written += part.size();
     return file_->Write(offset, parts);
   }
+  absl::Status WriteDurably(uint64_t offset, std::span<const std::string_view> parts) override {
+    for (std::string_view part : parts) counters_.written += part.size();
+    ++(journal_ ? counters_.journal_syncs : counters_.syncs);
+    return file_->WriteDurably(offset, parts);
+  }
   absl::StatusOr<size_t> Read(uint64_t offset, char* into, size_t length) const override {
     return file_->Read(offset, into, length);
   }
@@ -115,6 +120,9 @@ class Driver final : public StoreListener {
   }
   void OnStoreFailed(const absl::Status& why) override { LOG(FATAL) << why; }
   void OnReplicaDamaged(ChunkHandle handle, const std::string& why) override { LOG(FATAL) << why; }
+  void OnReplicasLost(std::span<const ChunkHandle>, const absl::Status& why) override {
+    LOG(FATAL) << why;
+  }
 
  private:
   static constexpr uint64_t kIgnored = ~uint64_t{0};

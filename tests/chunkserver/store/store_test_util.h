@@ -2,6 +2,7 @@
 
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,6 +59,10 @@ class RecordingListener final : public StoreListener {
     absl::MutexLock lock(&mutex_);
     failures_.push_back(why);
   }
+  void OnReplicasLost(std::span<const ChunkHandle> handles, const absl::Status&) override {
+    absl::MutexLock lock(&mutex_);
+    lost_.insert(handles.begin(), handles.end());
+  }
   void OnReplicaDamaged(ChunkHandle handle, const std::string& why) override {
     absl::MutexLock lock(&mutex_);
     damaged_[handle] = why;
@@ -75,6 +80,16 @@ class RecordingListener final : public StoreListener {
     auto there = [&] { return damaged_.contains(handle); };
     return mutex_.AwaitWithTimeout(absl::Condition(&there), absl::Seconds(30));
   }
+  bool WaitForLoss(ChunkHandle handle) {
+    absl::MutexLock lock(&mutex_);
+    auto there = [&] { return lost_.contains(handle); };
+    return mutex_.AwaitWithTimeout(absl::Condition(&there), absl::Seconds(30));
+  }
+  bool WaitForFailure() {
+    absl::MutexLock lock(&mutex_);
+    auto there = [&] { return !failures_.empty(); };
+    return mutex_.AwaitWithTimeout(absl::Condition(&there), absl::Seconds(30));
+  }
   std::vector<absl::Status> failures() {
     absl::MutexLock lock(&mutex_);
     return failures_;
@@ -85,6 +100,7 @@ class RecordingListener final : public StoreListener {
   std::map<uint64_t, StoreCompletion> done_ ABSL_GUARDED_BY(mutex_);
   std::vector<absl::Status> failures_ ABSL_GUARDED_BY(mutex_);
   std::map<ChunkHandle, std::string> damaged_ ABSL_GUARDED_BY(mutex_);
+  std::set<ChunkHandle> lost_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace appendfs
