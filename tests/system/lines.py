@@ -35,6 +35,16 @@ def sequences(data):
     return found
 
 
+def ends(data):
+    """{(writer, sequence): where the line ends}. Of whole lines."""
+    found, at = {}, 0
+    for line in data.splitlines(keepends=True):
+        writer, sequence, _ = line.split(b" ", 2)
+        at += len(line)
+        found[writer.decode(), int(sequence)] = at
+    return found
+
+
 @dataclass
 class Findings:
     """What is wrong with a file; each a list of texts that name the lines."""

@@ -10,6 +10,7 @@ from chaos.faults import Span
 from chaos.plan import DAMAGE, PARTITIONS, Planner
 from chaos.report import gaps_of_lone_faults
 from chaos.run import Settings, run_chaos
+from chaos.verdict import stale_looks
 from lines import examine, make_line
 
 SECONDS, POWER_LOSS_SECONDS = 120, 60
@@ -75,6 +76,12 @@ def test_what_is_wrong_with_lines_is_found_and_named():
     )
     assert (bad.lost, bad.swapped, bad.doubled) == (["w 3", "w 4"], ["w 1"], ["w 1"])
     assert len(bad.torn) == 1 and bad.strange == ["x 1"]
+
+
+def test_a_look_that_misses_what_was_acknowledged_is_stale():
+    acks = [(1.0, 100), (2.0, 50), (4.0, 300)]
+    assert stale_looks([(0.5, 0), (1.5, 100), (3.0, 100), (5.0, 300)], acks) == []
+    assert stale_looks([(1.5, 50), (4.5, 299)], acks) == [(1.5, 50, 100), (4.5, 299, 300)]
 
 
 def chaos(seconds, **how):

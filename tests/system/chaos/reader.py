@@ -3,7 +3,9 @@
     reader.py FILE REPORT --stop STOP [--follow]
 
 It opens the file every time, or keeps it open as `tail -f` does. What it saw must stay: the
-size never shrinks, every end seen is the end of a line, every line is whole. REPORT gets one JSON object at the end: {"bytes", "sha256", "reads", "errors", "wrong"}.
+size never shrinks, every end seen is the end of a line, every line is whole. REPORT gets one JSON
+object at the end: {"bytes", "sha256", "looks", "errors", "wrong"}; a look is [seconds of the monotonic
+clock when it began, bytes seen by its end].
 """
 
 import argparse
@@ -25,10 +27,11 @@ PART = 1 << 20
 class Reader:
     def __init__(self, path, follow):
         self.path, self.seen, self.digest = path, 0, hashlib.sha256()
-        self.reads = self.errors = 0
+        self.looks, self.errors = [], 0
         self._follow, self._file = follow, None
 
     def look(self):
+        begin = time.monotonic()
         if self._file is None:
             self._file = open(self.path, "rb", buffering=0)
         try:
@@ -43,7 +46,7 @@ class Reader:
             parse_line(line)
         self.digest.update(part)
         self.seen += len(part)
-        self.reads += 1
+        self.looks.append((begin, self.seen))
 
     def _rest(self, file):
         named = os.stat(self.path).st_size
@@ -78,7 +81,7 @@ def main():
             {
                 "bytes": reader.seen,
                 "sha256": reader.digest.hexdigest(),
-                "reads": reader.reads,
+                "looks": reader.looks,
                 "errors": reader.errors,
                 "wrong": wrong,
             }

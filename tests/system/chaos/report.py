@@ -58,12 +58,15 @@ def tell(load, injector, verdict, problems, say):
         f"{sum(len(r['kept']) + len(r['removed']) - 1 for r in rotations)} rotations; "
         f"answered with an error: {errors}"
     )
-    say(f"readers: {sum(r['reads'] for r in reads)} reads, {sum(r['errors'] for r in reads)} failed")
+    say(f"readers: {sum(len(r['looks']) for r in reads)} looks, {sum(r['errors'] for r in reads)} failed")
     say(
         f"compared: {verdict.replicas} replicas of {verdict.chunks} chunks; {verdict.short} short ones of"
         f" open chunks, {verdict.rotten} flipped bytes nobody had read yet"
     )
-    say(f"lost {verdict.lost}, torn {verdict.torn}, doubled {verdict.doubled}, out of order {verdict.swapped}")
+    say(
+        f"lost {verdict.lost}, torn {verdict.torn}, doubled {verdict.doubled}, "
+        f"out of order {verdict.swapped}; stale looks of readers {verdict.stale}"
+    )
     if count:
         begin, end = everybody[0], everybody[-1]
         one = max(longest_gap(own, begin, end) for own in times.values())

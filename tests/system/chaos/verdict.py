@@ -1,16 +1,29 @@
 """What must be true of a cluster afterwards."""
 
+import collections
 import hashlib
 import os
 import subprocess
 
 from chaos.damage import chunk_file
 from cluster import STAGE
-from lines import examine
+from lines import ends, examine
 from tools import run
 
 CHUNKSERVER = STAGE / "sbin" / "appendfs-chunkserver"
 HEALTHY_SECONDS = 150
+
+
+def stale_looks(looks, acks):
+    """[(when it began, bytes seen, bytes acknowledged before), ...]. `looks`: (when it began,
+    bytes seen), rising; `acks`: (when, where the acknowledged line ends)."""
+    stale, waiting, due = [], collections.deque(sorted(acks)), 0
+    for begin, seen in looks:
+        while waiting and waiting[0][0] < begin:
+            due = max(due, waiting.popleft()[1])
+        if seen < due:
+            stale.append((begin, seen, due))
+    return stale
 
 
 class Verdict:
@@ -18,7 +31,7 @@ class Verdict:
         self.cluster, self.load, self.injector = cluster, load, injector
         self.problems = []
         self.chunks = self.replicas = self.short = self.rotten = 0
-        self.lost = self.torn = self.doubled = self.swapped = 0
+        self.lost = self.torn = self.doubled = self.swapped = self.stale = 0
         self._contents = {}  # file → its bytes
         self._servers = {
             self.cluster.hosts[name].address: self.cluster.hosts[name] for name in cluster.servers
@@ -39,7 +52,8 @@ class Verdict:
             self._attempt(lambda file=file: self._check_file(file))
         for rotator in self.load.rotators:
             self._attempt(lambda rotator=rotator: self._check_rotated(rotator))
-        self._attempt(self._check_readers)
+        for reader in self.load.readers:
+            self._attempt(lambda reader=reader: self._check_reader(reader))
         plans = {}
         for file in self._contents:
             self._attempt(lambda file=file: plans.update({file: self.cluster.admin_file(f"/{file}")}))
@@ -68,7 +82,7 @@ class Verdict:
 
     def _check_file(self, file):
         data = self._read(file)
-        self._examine(file, data, [writer for writer in self.load.writers if writer.file == file])
+        self._examine(file, data, self._acks(file))
 
     def _check_rotated(self, rotator):
         """What is left of it is one log; what was removed stays away."""
@@ -78,7 +92,7 @@ class Verdict:
             there = [name for name in os.listdir(point) if name.startswith(rotator.file)]
             assert sorted(there) == sorted(names), f"{point}: {sorted(there)}, not {sorted(names)}"
         data = b"".join(self._read(name) for name in names)
-        self._examine(rotator.file, data, [rotator], rotation["kept"][0][1])
+        self._examine(rotator.file, data, {rotator.name: rotator.acks()}, rotation["kept"][0][1])
 
     def _read(self, file):
         """The same on both mounts and past them."""
@@ -89,9 +103,12 @@ class Verdict:
         assert said == data, f"{file}: appendfs cat differs from the mount"
         return data
 
-    def _examine(self, what, data, writers, first=0):
+    def _acks(self, file):
+        writers = [writer for writer in self.load.writers if writer.file == file]
+        return {writer.name: acks for writer in writers if (acks := writer.acks())}
+
+    def _examine(self, what, data, acks, first=0):
         """Every acknowledged line from `first` on once, whole and in order."""
-        acks = {writer.name: writer.acks() for writer in writers if writer.acks()}
         findings = examine(
             data,
             {name: [n for n in one.sequences if n >= first] for name, one in acks.items()},
@@ -103,14 +120,23 @@ class Verdict:
         self.swapped += len(findings.swapped)
         assert not str(findings), f"{what}: {findings}"
 
-    def _check_readers(self):
-        for reader in self.load.readers:
-            report, data = reader.report(), self._contents.get(reader.file, b"")
-            prefix = data[: report["bytes"]]
-            assert len(prefix) == report["bytes"], f"{reader.file} is shorter than a reader saw"
-            assert hashlib.sha256(prefix).hexdigest() == report["sha256"], (
-                f"{reader.file}: a reader saw other bytes than are there now"
-            )
+    def _check_reader(self, reader):
+        """What it saw is there, and at every look it saw all that had been acknowledged."""
+        file, report, data = reader.file, reader.report(), self._contents.get(reader.file, b"")
+        prefix = data[: report["bytes"]]
+        assert len(prefix) == report["bytes"], f"{file} is shorter than a reader saw"
+        assert hashlib.sha256(prefix).hexdigest() == report["sha256"], (
+            f"{file}: a reader saw other bytes than are there now"
+        )
+        where = ends(data)
+        acks = [
+            (time, where.get((name, sequence), 0))
+            for name, own in self._acks(file).items()
+            for sequence, time in zip(own.sequences, own.times)
+        ]
+        stale = stale_looks(report["looks"], acks)
+        self.stale += len(stale)
+        assert not stale, f"{file}: a reader did not see what was acknowledged before: {stale[:5]}"
 
     # --- replicas ----------------------------------------------------------------------
 
