@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "chunkserver/store/disk_set_disk.h"
@@ -29,6 +30,20 @@ absl::Status CheckNames(const std::vector<std::string>& directories) {
     if (!names.insert((std::filesystem::path(directory) / "").lexically_normal()).second)
       return MakeError(v1::INVALID, StrCat("data directory ", directory, " is named twice"));
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<ThreadedChunkStore>> OpenOne(FileSystem& fs, const Clock& clock,
+                                                            const std::string& directory,
+                                                            bool may_make,
+                                                            const StoreOptions& options) {
+  if (!may_make) {
+    APPENDFS_ASSIGN_OR_RETURN(bool exists, fs.Exists(directory));
+    if (!exists)
+      return MakeError(v1::NO_ENTRY, StrCat(directory,
+                                            " is missing; mount its disk, or make an "
+                                            "empty directory for a new one"));
+  }
+  return ThreadedChunkStore::Open(fs, clock, directory, options);
 }
 
 // Of two replicas of one chunk the first is kept. The older one was lost with
@@ -64,31 +79,29 @@ absl::Status DiskSet::OpenAll(FileSystem& fs, const Clock& clock,
     absl::StatusOr<bool> exists = fs.Exists(layout::IdentityPath(directory));
     established = established || !exists.ok() || *exists;
   }
+  const bool may_make = !established || directories.size() == 1;
+  std::vector<absl::Status> outcomes(directories.size());
+  std::vector<std::thread> openers;  // each waits for its own disk
+  for (size_t i = 0; i < directories.size(); ++i) {
+    Disk& disk = *disks_.emplace_back(std::make_unique<Disk>(*this, directories[i]));
+    openers.emplace_back([&, &disk = disk, i] {
+      auto store = OpenOne(fs, clock, directories[i], may_make, options);
+      outcomes[i] = store.status();
+      if (store.ok()) disk.store = *std::move(store);
+    });
+  }
+  for (std::thread& opener : openers) opener.join();
   absl::Status first_failure;
   bool any = false;
-  for (const std::string& directory : directories) {
-    Disk& disk = *disks_.emplace_back(std::make_unique<Disk>(*this, directory));
-    absl::Status status;
-    if (established && directories.size() > 1) {
-      absl::StatusOr<bool> exists = fs.Exists(directory);
-      status = exists.status();
-      if (exists.ok() && !*exists)
-        status = MakeError(v1::NO_ENTRY, StrCat(directory,
-                                                " is missing; mount its disk, or make "
-                                                "an empty directory for a new one"));
-    }
-    if (status.ok()) {
-      auto store = ThreadedChunkStore::Open(fs, clock, directory, options);
-      status = store.status();
-      if (store.ok()) disk.store = *std::move(store);
-    }
-    any = any || status.ok();
-    if (status.ok()) continue;
-    if (!IsOfTheDisk(status)) return status;
-    LOG(ERROR) << "disk " << directory << " is not used: " << status.message();
-    if (first_failure.ok()) first_failure = status;
+  for (size_t i = 0; i < directories.size(); ++i) {
+    const absl::Status& outcome = outcomes[i];
+    any = any || outcome.ok();
+    if (outcome.ok()) continue;
+    if (!IsOfTheDisk(outcome)) return outcome;
+    LOG(ERROR) << "disk " << directories[i] << " is not used: " << outcome.message();
+    if (first_failure.ok()) first_failure = outcome;
     absl::MutexLock lock(&mutex_);
-    disk.failure = std::string(status.message());
+    disks_[i]->failure = std::string(outcome.message());
   }
   return any ? absl::OkStatus() : first_failure;
 }

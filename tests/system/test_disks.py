@@ -24,7 +24,8 @@ def disks_of(cluster, name):
 
 def wait_for_failure(cluster, name, directory):
     def failed():
-        return next(d["failure"] for d in disks_of(cluster, name) if d["directory"] == str(directory))
+        disks = {disk["directory"]: disk for disk in disks_of(cluster, name)}
+        return str(directory) in disks and disks[str(directory)]["failure"]
 
     return wait_until(failed, what=f"{directory} is retired")
 
