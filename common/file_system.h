@@ -35,6 +35,11 @@ class LocalFile {
     absl::Status status = Write(offset, parts);
     return status.ok() ? Sync() : status;
   }
+  // As Write, of bytes that nobody is going to read soon: a long run of them
+  // leaves no pages in the cache. By one thread at a time.
+  virtual absl::Status WriteAside(uint64_t offset, std::span<const std::string_view> parts) {
+    return Write(offset, parts);
+  }
   virtual absl::StatusOr<uint64_t> Size() const = 0;
   virtual absl::Status Truncate(uint64_t length) = 0;
 };

@@ -12,82 +12,19 @@
 #include <cstring>
 #include <utility>
 
+#include "common/descriptor.h"
+#include "common/direct_writer.h"
 #include "common/file_system.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
 namespace {
 
-// Repeats a system call that a signal interrupted.
-template <class Call>
-auto Retry(Call call) {
-  decltype(call()) result;
-  do {
-    result = call();
-  } while (result < 0 && errno == EINTR);
-  return result;
-}
-
-// Closes on destruction.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 absl::StatusOr<Descriptor> OpenDescriptor(const std::string& path, int flags) {
   int fd = Retry([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0640); });
   if (fd < 0) return ErrnoError("open", path, errno);
   return Descriptor(fd);
 }
-
-// A second way to a file, past the page cache: for small writes that are synced
-// at once, of whole sectors into space that is there already, it takes a fifth
-// less time and CPU. For large ones it takes longer. Used by one thread at a
-// time.
-class DirectWriter {
- public:
-  static constexpr size_t kMostBytes = 64 << 10;
-  static constexpr size_t kSectorBytes = 512;
-
-  // By descriptor, since the file may have another name by now.
-  explicit DirectWriter(int fd)
-      : fd_(Retry([&] {
-          return ::open(StrCat("/proc/self/fd/", fd).c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
-        })) {}
-
-  static bool Takes(uint64_t offset, size_t bytes) {
-    return bytes <= kMostBytes && bytes % kSectorBytes == 0 && offset % kSectorBytes == 0;
-  }
-  // False: this file system or disk does not do it, or has done part of it.
-  absl::StatusOr<bool> Write(uint64_t offset, std::span<const std::string_view> parts,
-                             const std::string& path) {
-    if (fd_.get() < 0 || refused_) return false;
-    size_t bytes = 0;
-    for (std::string_view part : parts) {
-      std::memcpy(buffer_ + bytes, part.data(), part.size());
-      bytes += part.size();
-    }
-    const ssize_t written =
-        Retry([&] { return ::pwrite(fd_.get(), buffer_, bytes, static_cast<off_t>(offset)); });
-    refused_ = written < 0 && errno == EINVAL;
-    if (written < 0 && !refused_) return ErrnoError("write", path, errno);
-    return written == static_cast<ssize_t>(bytes);
-  }
-
- private:
-  const Descriptor fd_;
-  bool refused_ = false;
-  alignas(4096) char buffer_[kMostBytes];
-};
 
 class PosixFile final : public LocalFile {
  public:
@@ -148,12 +85,21 @@ class PosixFile final : public LocalFile {
     size_t bytes = 0;
     for (std::string_view part : parts) bytes += part.size();
     bool written = false;
-    if (DirectWriter::Takes(offset, bytes)) {
-      if (!direct_) direct_ = std::make_unique<DirectWriter>(fd_.get());
-      APPENDFS_ASSIGN_OR_RETURN(written, direct_->Write(offset, parts, path_));
+    if (DirectWriter::TakesShort(offset, bytes)) {
+      APPENDFS_ASSIGN_OR_RETURN(written, direct().WriteShort(offset, parts));
     }
     if (!written) APPENDFS_RETURN_IF_ERROR(Write(offset, parts));
     return Sync();
+  }
+
+  absl::Status WriteAside(uint64_t offset, std::span<const std::string_view> parts) override {
+    size_t bytes = 0;
+    for (std::string_view part : parts) bytes += part.size();
+    bool written = false;
+    if (bytes >= DirectWriter::kLeastLongBytes) {
+      APPENDFS_ASSIGN_OR_RETURN(written, direct().WriteLong(offset, bytes, parts, *this));
+    }
+    return written ? absl::OkStatus() : Write(offset, parts);
   }
 
   absl::StatusOr<uint64_t> Size() const override {
@@ -169,6 +115,11 @@ class PosixFile final : public LocalFile {
   }
 
  private:
+  DirectWriter& direct() {
+    if (!direct_) direct_ = std::make_unique<DirectWriter>(fd_.get(), path_);
+    return *direct_;
+  }
+
   const std::string path_;
   const Descriptor fd_;
   std::unique_ptr<DirectWriter> direct_;  // made when it is first of use

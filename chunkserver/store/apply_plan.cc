@@ -10,7 +10,7 @@ absl::Status ApplyPlan::Run(File& file) const {
   std::vector<std::string_view> parts;
   parts.reserve(pieces.size());
   for (const UnappliedTail::Piece& piece : pieces) parts.push_back(piece.bytes.view());
-  return file.Write(from, parts);
+  return file.WriteAside(from, parts);
 }
 
 ApplyPlan PlanApply(const StoredReplica& replica, uint64_t to) {

@@ -42,11 +42,36 @@ TEST_F(PosixFileSystemTest, WriteDurably_SectorsAndOtherSizes_AreAllThere) {
     ASSERT_TRUE(status.ok()) << status;
     expected.replace(offset, first.size() + second.size(), first + second);
   };
-  write(512, std::string(100, 'a'), std::string(412, 'b'));        // past the page cache
+  write(512, std::string(100, 'a'), std::string(412, 'b'));         // past the page cache
   write(1024, std::string(90 << 10, 'c'), std::string(1024, 'd'));  // too large for that
   write(1024, std::string(512, 'e'), "");                           // over what the cache has
   write(1500, "odd", "ly placed");
   EXPECT_EQ(ReadWholeFile(*fs_, dir_ / "a").value(), expected);
+}
+
+TEST_F(PosixFileSystemTest, WriteAside_AnyPlaceAndSize_IsAllThere) {
+  auto file = Open("a");
+  std::string expected;
+  char letter = 'a';
+  auto write = [&](size_t offset, std::vector<size_t> sizes) {
+    std::vector<std::string> bytes;
+    for (size_t size : sizes) bytes.emplace_back(size, letter++);
+    const std::vector<std::string_view> parts(bytes.begin(), bytes.end());
+    absl::Status status = file->WriteAside(offset, parts);
+    ASSERT_TRUE(status.ok()) << status;
+    size_t end = offset;
+    for (const std::string& part : bytes) end += part.size();
+    expected.resize(std::max(expected.size(), end));
+    for (const std::string& part : bytes) {
+      expected.replace(offset, part.size(), part);
+      offset += part.size();
+    }
+  };
+  write(0, {100, 4'000, 3});                       // short
+  write(4'103, {1, 300'000, 5'000, 700'000, 77});  // from within a page to within a page
+  write(expected.size(), {1 << 20});
+  write(8192, {256 << 10});  // whole pages, over what is there
+  EXPECT_TRUE(ReadWholeFile(*fs_, dir_ / "a").value() == expected);
 }
 
 TEST_F(PosixFileSystemTest, Sync_FileWasRemoved_Fails) {
