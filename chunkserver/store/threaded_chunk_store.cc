@@ -157,22 +157,29 @@ bool ThreadedChunkStore::CommitOne() {
 void ThreadedChunkStore::BackgroundLoop() {
   int ticks = 0;
   for (bool stop = false; !stop;) {
-    if (!background_bell_.Wait(kBackgroundTick)) ++ticks;
+    const bool rung = background_bell_.Wait(kBackgroundTick);
+    if (!rung) ++ticks;
     {
       absl::MutexLock lock(&mutex_);
       stop = background_stops_;
     }
     RunTasks();
+    const uint64_t unapplied = core_->unapplied_bytes();
     absl::Status status = core_->Apply(ticks >= kTicksToApplyAll ? 1 : kWorthApplying);
     if (ticks >= kTicksToApplyAll) ticks = 0;
     if (status.ok()) status = core_->RefreshSpace();
     if (status.ok() && core_->HasRemovals()) status = core_->RemoveDeleted();
-    if (status.ok() && (stop || core_->CheckpointIsDue())) status = core_->Checkpoint();
+    const bool checkpoint = status.ok() && (stop || core_->CheckpointIsDue());
+    if (checkpoint) status = core_->Checkpoint();
     if (HasReason(status, v1::NO_SPACE)) {
       LOG_EVERY_N(WARNING, 100) << "chunk files cannot be written: " << status.message();
     }
+    // The commit thread rings when it is stuck: answered without having made
+    // room, the two would ring each other for as long as it takes.
+    const bool room = checkpoint || core_->unapplied_bytes() < unapplied;
+    const bool retry = core_->HasQueued() && (room || !rung);
     // The listener is told by the commit thread only.
-    if (core_->HasQueued() || core_->HasDamageFound() || !status.ok()) commit_bell_.Ring();
+    if (retry || core_->HasDamageFound() || !core_->failure().ok()) commit_bell_.Ring();
   }
   RunTasks();
 }
@@ -203,7 +210,7 @@ void ThreadedChunkStore::SegmentLoop() {
     if (HasReason(status, v1::NO_SPACE)) {
       LOG_EVERY_N(WARNING, 100) << "no room for a journal segment: " << status.message();
     }
-    commit_bell_.Ring();
+    if (status.ok() || !core_->failure().ok()) commit_bell_.Ring();
   }
 }
 
