@@ -28,7 +28,7 @@ void AppendStream::Release(uint64_t bytes) {
   bytes_in_flight_.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);
 }
 
-bool AppendStream::MayRead() {
+bool AppendStream::Admitted() {
   return bytes_in_flight_.load(std::memory_order_relaxed) < kMaxBytesInFlight &&
          engine_.AdmitsClients();
 }

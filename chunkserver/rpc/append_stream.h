@@ -33,7 +33,7 @@ class AppendStream final : public ServerStream<v1::AppendReply>, public ClientSi
  private:
   absl::Status OnHello(const FrameParser::Frame& frame) override;
   absl::Status OnMessage(const FrameParser::Frame& frame) override;
-  bool MayRead() override;
+  bool Admitted() override;
   void OnEnded() override;
 
   Engine& engine_;

@@ -26,7 +26,7 @@ class PeerStreamServer final : public ServerStream<v1::ReplicateReply>, public V
  private:
   absl::Status OnHello(const FrameParser::Frame& frame) override;
   absl::Status OnMessage(const FrameParser::Frame& frame) override;
-  bool MayRead() override { return engine_.AdmitsPeers(); }
+  bool Admitted() override { return engine_.AdmitsPeers(); }
   void OnEnded() override;
 
   std::shared_ptr<VoteSink> Self() {

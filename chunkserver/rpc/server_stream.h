@@ -18,6 +18,8 @@ class ServerStream : public FrameLink::Owner,
  public:
   explicit ServerStream(std::shared_ptr<FrameLink> link) : link_(std::move(link)) {}
 
+  // A stream that is not known yet could not be told to go on.
+  bool MayRead() final { return !greeted_ || over_ || Admitted(); }
   absl::Status OnFrame(const FrameParser::Frame& frame) final {
     if (over_) return absl::OkStatus();  // refused; the other side will close
     absl::Status status = greeted_ ? OnMessage(frame) : OnHello(frame);
@@ -44,6 +46,8 @@ class ServerStream : public FrameLink::Owner,
   // An error refuses the stream and ends it.
   virtual absl::Status OnHello(const FrameParser::Frame& frame) = 0;
   virtual absl::Status OnMessage(const FrameParser::Frame& frame) = 0;
+  // Whether to read on; when it turns true, Pump is to be called. Takes no locks.
+  virtual bool Admitted() { return true; }
   virtual void OnEnded() = 0;  // once, after the last message; also if the greeting failed
 
   // Writes what waits, reads on if it may. From any thread, without locks.
