@@ -17,7 +17,7 @@ def test_check(make_cluster):
     (cluster.m / "f").write_bytes(b"some bytes\n" * 1000)
     data_dir = Path(cluster.process("cs1")["data_dir"])
     in_use = check(data_dir)
-    assert in_use.returncode == 1
+    assert in_use.returncode == 3
     assert str(data_dir) in in_use.stderr
 
     cluster.kill("cs1")
@@ -40,12 +40,13 @@ def test_check(make_cluster):
         file.write(b"\xff")
     damaged = check(data_dir)
     assert damaged.returncode == 1
-    assert "PROBLEM chunk=" in damaged.stdout
+    problem = next(line for line in damaged.stdout.splitlines() if line.startswith("PROBLEM"))
+    assert problem.count("chunk=") == 1
     assert "block at 0" in damaged.stdout
 
 
 def test_check_of_what_is_no_data_directory(tmp_path):
     result = check(tmp_path)
-    assert result.returncode == 1
+    assert result.returncode == 3
     assert str(tmp_path) in result.stderr
     assert list(tmp_path.iterdir()) == []
