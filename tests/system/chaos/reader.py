@@ -5,7 +5,7 @@
 It opens the file every time, or keeps it open as `tail -f` does. What it saw must stay: the
 size never shrinks, every end seen is the end of a line, every line is whole. REPORT gets one JSON
 object at the end: {"bytes", "sha256", "looks", "errors", "wrong"}; a look is [seconds of the monotonic
-clock when it began, bytes seen by its end].
+clock when it began, bytes seen by its end], an error [when the look began, seconds it took, what].
 """
 
 import argparse
@@ -27,7 +27,7 @@ PART = 1 << 20
 class Reader:
     def __init__(self, path, follow):
         self.path, self.seen, self.digest = path, 0, hashlib.sha256()
-        self.looks, self.errors = [], 0
+        self.looks, self.errors = [], []
         self._follow, self._file = follow, None
 
     def look(self):
@@ -68,11 +68,13 @@ def main():
     arguments = parser.parse_args()
     reader, wrong = Reader(arguments.file, arguments.follow), None
     while not wrong and not os.path.exists(arguments.stop):
+        begin = time.monotonic()
         try:
             reader.look()
         except OSError as error:
             # Nobody may have written it yet.
-            reader.errors += error.errno != errno.ENOENT or reader.seen > 0
+            if error.errno != errno.ENOENT or reader.seen > 0:
+                reader.errors.append((begin, time.monotonic() - begin, str(error)))
         except (AssertionError, ValueError) as error:
             wrong = f"{arguments.file}: {error}"
         time.sleep(PAUSE_SECONDS)

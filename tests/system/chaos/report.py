@@ -38,7 +38,7 @@ def gaps_of_lone_faults(spans, times, end):
     return gaps
 
 
-def tell(load, injector, verdict, problems, say):
+def tell(load, injector, verdict, problems, start, say):
     times = load.ack_times()
     everybody = sorted(time for own in times.values() for time in own)
     count = len(everybody)
@@ -58,7 +58,12 @@ def tell(load, injector, verdict, problems, say):
         f"{sum(len(r['kept']) + len(r['removed']) - 1 for r in rotations)} rotations; "
         f"answered with an error: {errors}"
     )
-    say(f"readers: {sum(len(r['looks']) for r in reads)} looks, {sum(r['errors'] for r in reads)} failed")
+    say(
+        f"readers: {sum(len(r['looks']) for r in reads)} looks, "
+        f"{sum(len(r['errors']) for r in reads)} failed"
+    )
+    for begin, seconds, what in sorted(sum((r["errors"] for r in reads), [])):
+        say(f"  [{begin - start:6.1f}] after {seconds:.1f} s: {what}")
     say(
         f"compared: {verdict.replicas} replicas of {verdict.chunks} chunks; {verdict.short} short ones of"
         f" open chunks, {verdict.rotten} flipped bytes nobody had read yet"

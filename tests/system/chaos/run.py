@@ -60,7 +60,7 @@ def run_chaos(settings, say=print):
         tell("the load has ended; looking at what is there")
         verdict = Verdict(cluster, load, injector)
         problems += verdict.reach()
-        report.tell(load, injector, verdict, problems, say)
+        report.tell(load, injector, verdict, problems, start, say)
         if problems and settings.evidence:
             _keep(settings.evidence, cluster, scratch, verdict)
             say(f"logs, acknowledgements, files and data directories: {settings.evidence}")
