@@ -9,7 +9,7 @@ import time
 import pytest
 
 from cluster import APPENDFS, STAGE, Cluster, environment, mounts_below
-from tools import free_port, run
+from tools import free_port, run, wait_until
 
 MASTER = STAGE / "sbin" / "appendfs-master"
 CHUNKSERVER = STAGE / "sbin" / "appendfs-chunkserver"
@@ -70,6 +70,7 @@ def test_mount_on_a_missing_directory(cluster, tmp_path):
 
 def test_chunkserver_directory_of_another_cluster(cluster, other_cluster):
     other_cluster.kill("cs1", "TERM")
+    wait_until(lambda: other_cluster.process("cs1")["state"] != "running", 20, "cs1 ends")
     data = other_cluster.process("cs1")["data_dir"]
     said = must_refuse(
         CHUNKSERVER, "--data-dir", data, "--listen", "127.0.0.1:0", "--master", cluster.master
