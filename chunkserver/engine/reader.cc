@@ -19,6 +19,10 @@ void Reader::Read(const v1::ReadRequest& request, Answer answer) {
   questions[0] = {
       ChunkHandle(request.handle()), Epoch(request.epoch()), /*readable_here=*/true,
       [this, request, answer = std::move(answer)](absl::StatusOr<FreshLength> fresh) mutable {
+        // Its end is the file's no more: the client has to learn what follows.
+        if (fresh.ok() && fresh->sealed)
+          fresh = MakeError(v1::CHUNK_SEALED,
+                            StrCat("chunk=", request.handle(), " is sealed; ask the master"));
         if (fresh.ok())
           std::move(answer)(ReadFresh(request, *fresh));
         else

@@ -87,6 +87,16 @@ TEST_F(ReaderTest, Read_Fresh_OnlyAtThePrimary) {
   EXPECT_EQ(ReasonOf(Read(2, request).status()), v1::NOT_PRIMARY);
 }
 
+TEST_F(ReaderTest, Read_FreshOfASealedChunk_IsRefused) {
+  cluster_.engine(1).Apply(ConformReplica{kHandle, Epoch(2), 9, true, 0, {}}, [](absl::Status) {});
+  cluster_.Settle();
+  cluster_.engine(1).Reload(kHandle);
+  v1::ReadRequest request = Request(0, 100);
+  EXPECT_EQ(Read(1, request)->payload.view(), "hello you");
+  request.set_fresh(true);
+  EXPECT_EQ(ReasonOf(Read(1, request).status()), v1::CHUNK_SEALED);
+}
+
 TEST_F(ReaderTest, Read_TooMuch_IsInvalid) {
   EXPECT_EQ(ReasonOf(Read(1, Request(0, Reader::kMaxBytes + 1)).status()), v1::INVALID);
 }

@@ -24,7 +24,9 @@ TEST_F(StoreCoreTest, Refused_ChangesNothing) {
   EXPECT_TRUE(HasReason(Do(append(0, "x", 2)).status, v1::STALE_EPOCH));
   EXPECT_TRUE(HasReason(Do(append(0, "x", 4)).status, v1::STALE_EPOCH));
   EXPECT_TRUE(HasReason(Do(append(1, "x", 3)).status, v1::INVALID));
-  EXPECT_TRUE(HasReason(Do(append(0, std::string(11, 'x'), 3)).status, v1::CHUNK_FULL));
+  EXPECT_TRUE(HasReason(
+      Do(MakeAppend(kA, 0, std::string(11, 'x'), ClientId(7), Sequence(1), Epoch(3))).status,
+      v1::CHUNK_FULL));
   EXPECT_TRUE(HasReason(Do(FenceReplica{kA, Epoch(2)}).status, v1::STALE_EPOCH));
   ASSERT_TRUE(Do(append(0, "four", 3)).status.ok());
   ConformReplica conform{.handle = kA, .epoch = Epoch(2), .length = 4, .seal = true};
@@ -41,6 +43,13 @@ TEST_F(StoreCoreTest, Refused_ChangesNothing) {
   EXPECT_TRUE(Do(conform).status.ok());  // sent again
   EXPECT_EQ(Fetch(kA), "fou");
   EXPECT_EQ(State(kA).committed_length, 3u);
+}
+
+TEST_F(StoreCoreTest, Append_CatchUpBeyondTheCapacity_IsTaken) {
+  ASSERT_TRUE(Do(MakeCreate(kA, Epoch(3), 10)).status.ok());
+  EXPECT_TRUE(
+      Do(MakeAppend(kA, 0, "more than ten", ClientId(), Sequence(), Epoch(3))).status.ok());
+  EXPECT_EQ(Fetch(kA), "more than ten");
 }
 
 TEST_F(StoreCoreTest, Submit_DependentChangesAtOnce_TakeEffectInOrder) {
