@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/crc32c.h"
+#include "common/planted.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -134,6 +135,7 @@ void AppenderCore::GiveUpSent(const char* why) {
 
 void AppenderCore::Resend(size_t from) {
   for (size_t i = from; i < next_; ++i) Land(queue_[i]);
+  if (PLANTED(kResendRecut) && from < next_) queue_.back().closed = false;
   next_ = std::min(next_, from);
 }
 

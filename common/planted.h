@@ -26,7 +26,15 @@
   X(kTooFewAnswers, "recover with one answer too few") \
   X(kAcceptAfterGap, "accept a batch whose predecessor is missing") \
   X(kDefiniteWhenFenced, "answer open batches definitely when fenced") \
-  X(kKeepVotesOfOldEpoch, "count votes of another epoch")
+  X(kKeepVotesOfOldEpoch, "count votes of another epoch") \
+  X(kTakeOutOfOrder, "take a batch that comes early where the last one ended") \
+  X(kGrowPastSealed, "seal a longer replica without cutting it") \
+  X(kNoDirectorySync, "do not sync directories") \
+  X(kCheckpointUnsynced, "trim the journal before chunk files are synced") \
+  X(kIgnoreFailedSync, "go on after a failed sync") \
+  X(kReplayStaleTail, "replay what an earlier use of a segment left") \
+  X(kResendRecut, "cut a batch again when it is sent again") \
+  X(kRepeatMutation, "apply a retried namespace operation once more")
 // clang-format on
 
 namespace appendfs {

@@ -53,6 +53,11 @@ void Replica::OnReady(const Ready& ready) {
     return Refuse(ready,
                   MakeError(v1::INVALID, StrCat("chunk=", handle_, " offset=", ready.offset,
                                                 " cuts through a batch that ends at ", stored_)));
+  if (PLANTED(kTakeOutOfOrder) && ready.offset > stored_) {
+    Ready moved = ready;
+    moved.offset = stored_;
+    return Take(moved);
+  }
   if (ready.offset == stored_) {
     Take(ready);
     return TakeBuffered();
@@ -118,7 +123,7 @@ absl::Status Replica::Promise(Epoch epoch) {
     return MakeError(v1::STALE_EPOCH,
                      StrCat("chunk=", handle_, " has promised epoch=", epoch_, ", not ", epoch));
   if (epoch == epoch_) return absl::OkStatus();
-  if (!PLANTED(kSkipFence)) epoch_ = epoch;
+  epoch_ = epoch;
   early_.clear();
   early_bytes_ = 0;
   return absl::OkStatus();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/crc32c.h"
+#include "common/planted.h"
 #include "common/str_cat.h"
 #include "common/wait.h"
 
@@ -103,8 +104,9 @@ absl::StatusOr<uint32_t> Conformer::ConformPresent(const ConformCommand& command
     return MakeError(v1::CHECKSUM_MISMATCH, StrCat("chunk=", handle, " epoch=", command.epoch,
                                                    " does not match its checksum"));
   }
-  absl::Status status = ApplyAndWait(ConformReplica{
-      handle, command.epoch, command.length, command.seal, command.mtime_ns, command.memory});
+  const uint64_t end = PLANTED(kGrowPastSealed) ? std::max(held, command.length) : command.length;
+  absl::Status status = ApplyAndWait(
+      ConformReplica{handle, command.epoch, end, command.seal, command.mtime_ns, command.memory});
   engine_.Reload(handle);
   if (!status.ok()) return status;
   LOG(INFO) << "chunk=" << handle << " epoch=" << command.epoch << " conformed to "

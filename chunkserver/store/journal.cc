@@ -4,6 +4,7 @@
 
 #include "chunkserver/store/layout.h"
 #include "common/crc32c.h"
+#include "common/planted.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -94,7 +95,8 @@ void Journal::ScanSegment(size_t index, uint64_t first_live, JournalScan& into) 
     into.highest_sequence = std::max(into.highest_sequence, header->sequence);
     // What an earlier use of the segment left is not skipped as a whole: its
     // first bytes may be all that is left of it.
-    if (header->records == 0 || header->sequence < first_live) continue;
+    if (header->records == 0 || (header->sequence < first_live && !PLANTED(kReplayStaleTail)))
+      continue;
     GroupRef group{.segment = index, .offset = at, .header = *header};
     std::string_view body = all.substr(at + GroupHeader::kBytes);
     group.records_intact = header->record_bytes <= body.size() &&

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/planted.h"
 #include "master/namespace/mutations.h"
 #include "master/namespace/operation.h"
 #include "master/overlay.h"
@@ -37,7 +38,7 @@ absl::Status ApplyOnce(const v1::MetaOp& op, Overlay& tables, v1::MetaResult& re
   const v1::MutationId* mutation = MutationOf(op);
   if (mutation) {
     APPENDFS_ASSIGN_OR_RETURN(std::optional<v1::MetaResult> before, FindResult(tables, *mutation));
-    if (before) {
+    if (before && !PLANTED(kRepeatMutation)) {
       result = *std::move(before);
       return absl::OkStatus();
     }

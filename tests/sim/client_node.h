@@ -16,6 +16,7 @@ struct WorkloadOptions {
   size_t record_bytes = 200;  // at most, roughly
   Duration pace = milliseconds(8);
   double conditional = 0.1;
+  int readers = 1;
 };
 
 // A client: the product's session and appenders, a workload on top, and

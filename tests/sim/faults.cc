@@ -4,6 +4,8 @@
 #include <numeric>
 #include <utility>
 
+#include "chunkserver/store/group.h"
+#include "chunkserver/store/layout.h"
 #include "tests/sim/client_node.h"
 #include "tests/sim/master_node.h"
 #include "tests/sim/server_node.h"
@@ -245,10 +247,7 @@ void Faults::FailSync() {
   });
 }
 
-void Faults::FlipBit() {
-  if (harmable_ == nullptr) return;
-  SimFileSystem& disk = harmable_->disk;
-  const char* part = kernel_.Chance(0.7) ? "journal" : "chunk";
+std::vector<std::string> Faults::FilesOf(SimFileSystem& disk, const char* part) {
   std::vector<std::string> paths;
   std::function<void(const std::string&)> walk = [&](const std::string& path) {
     auto names = disk.List(path);
@@ -259,20 +258,61 @@ void Faults::FlipBit() {
   walk("/data");
   std::erase_if(paths,
                 [&](const std::string& path) { return path.find(part) == std::string::npos; });
-  if (paths.empty()) return;
-  const std::string& path = paths[kernel_.Random(paths.size())];
-  auto content = ReadWholeFile(disk, path);
-  if (!content.ok()) return;
-  // Where something is written.
-  const size_t written = content->find_last_not_of('\0');
-  if (written == std::string::npos) return;
-  kernel_.counts["flipped bits"]++;
-  kernel_.Trace(harmable_->host.name, ": a bit flips in ", path);
-  harmable_->Harm(path, kernel_.Random(written + 1), static_cast<int>(kernel_.Random(8)));
-  if (kernel_.Chance(0.7))  // and it is read
-    kernel_.After(Between(20, 600), nullptr, [this] {
+  return paths;
+}
+
+void Faults::FlipBit() {
+  if (harmable_ == nullptr || !harmable_->host.up) return;
+  const uint64_t what = kernel_.Random(10);
+  const bool flipped = what < 6   ? FlipInNewGroups()
+                       : what < 8 ? FlipIn("journal")
+                                  : FlipIn("chunk");
+  if (flipped && kernel_.Chance(0.8))  // and it is read
+    kernel_.After(Between(0, kernel_.Chance(0.5) ? 20 : 600), nullptr, [this] {
       if (!over_) machines_.crash_server(*harmable_, kernel_.Chance(0.5));
     });
+}
+
+bool Faults::FlipIn(const char* part) {
+  const std::vector<std::string> paths = FilesOf(harmable_->disk, part);
+  if (paths.empty()) return false;
+  const std::string& path = paths[kernel_.Random(paths.size())];
+  auto content = ReadWholeFile(harmable_->disk, path);
+  const size_t written = content.ok() ? content->find_last_not_of('\0') : std::string::npos;
+  if (written == std::string::npos) return false;
+  Harm(path, kernel_.Random(written + 1), false);
+  return true;
+}
+
+// In one of the groups behind the newest ones: those are not in chunk files
+// yet, and their being synced can be told from the newer ones.
+bool Faults::FlipInNewGroups() {
+  struct Group {
+    uint64_t sequence, offset, bytes;
+    std::string path;
+  };
+  std::vector<Group> groups;
+  for (const std::string& path : FilesOf(harmable_->disk, "journal")) {
+    auto content = ReadWholeFile(harmable_->disk, path);
+    if (!content.ok()) continue;
+    const std::string_view all = *content;
+    for (uint64_t at = 0; at + GroupHeader::kBytes <= all.size(); at += layout::kGroupAlignment)
+      if (auto header = GroupHeader::Decode(all.substr(at, GroupHeader::kBytes));
+          header && header->records > 0)
+        groups.push_back({header->sequence, at, header->total_bytes(), path});
+  }
+  if (groups.size() < 8) return false;
+  std::sort(groups.begin(), groups.end(),
+            [](const Group& a, const Group& b) { return a.sequence > b.sequence; });
+  const Group& hit = groups[4 + kernel_.Random(4)];
+  Harm(hit.path, hit.offset + kernel_.Random(hit.bytes), true);
+  return true;
+}
+
+void Faults::Harm(const std::string& path, uint64_t offset, bool provable) {
+  kernel_.counts["flipped bits"]++;
+  kernel_.Trace(harmable_->host.name, ": a bit flips in ", path, " at ", offset);
+  harmable_->Harm(path, offset, static_cast<int>(kernel_.Random(8)), provable);
 }
 
 }  // namespace appendfs::sim

@@ -9,6 +9,10 @@
 #include "common/ids.h"
 #include "tests/sim/world.h"
 
+namespace appendfs {
+class SimFileSystem;
+}
+
 namespace appendfs::sim {
 
 class ClientNode;
@@ -77,6 +81,10 @@ class Faults {
   void FillDisk();
   void FailSync();
   void FlipBit();
+  bool FlipIn(const char* part);
+  bool FlipInNewGroups();
+  void Harm(const std::string& path, uint64_t offset, bool provable);
+  static std::vector<std::string> FilesOf(SimFileSystem& disk, const char* part);
   void HealLater(Duration least, Duration most);
   Duration Between(int least_ms, int most_ms);
   ServerNode& AnyServer();

@@ -62,9 +62,8 @@ void Ledger::CheckRestarted(ServerNode& server, ChunkHandle handle, const Replic
   if (before.damaged || (now != nullptr && now->damaged && server.disk_harmed)) return;
   const Chunk& chunk = chunks_[handle];
   if (now == nullptr) {
-    // A deletion may have been durable before it was told; nobody deletes a
-    // replica of a chunk that is open and has committed bytes.
-    if (!chunk.committed.empty() && !chunk.sealed && !server.disk_harmed)
+    // A deletion may have been durable before it was told.
+    if (!before.deleting && !server.disk_may_forget())
       Fail(handle, server.host.name, " has lost it in a restart");
     return;
   }
@@ -79,6 +78,19 @@ void Ledger::CheckRestarted(ServerNode& server, ChunkHandle handle, const Replic
   if (now->epoch < before.epoch && !server.disk_may_forget())
     Fail(handle, server.host.name, " had promised epoch=", before.epoch, ", and after a restart ",
          now->epoch);
+}
+
+void Ledger::Deleting(ServerNode& server, ChunkHandle handle) {
+  chunks_[handle].replicas[&server].deleting = true;
+}
+
+void Ledger::Promised(ServerNode& server, ChunkHandle handle, Epoch epoch, uint64_t length) {
+  Check();
+  const Replica& replica = chunks_[handle].replicas[&server];
+  if (replica.sealed) return;
+  if (replica.epoch < epoch || replica.durable < length)
+    Fail(handle, server.host.name, " promises epoch=", epoch, " with ", length,
+         " bytes, and has not made it durable");
 }
 
 void Ledger::Deleted(ServerNode& server, ChunkHandle handle) {
@@ -113,7 +125,7 @@ void Ledger::Believe(ServerNode& server, ChunkHandle handle, const ReplicaState&
   }
   const bool same_life = replica.present && replica.boot == server.host.boot && !replica.damaged;
   replica.present = true;
-  replica.deleted = false;
+  replica.deleting = replica.deleted = false;
   replica.boot = server.host.boot;
   replica.damaged = state.damaged;
   if (state.damaged) return;
@@ -128,6 +140,9 @@ void Ledger::Believe(ServerNode& server, ChunkHandle handle, const ReplicaState&
   const uint64_t known = std::min<uint64_t>(replica.durable, chunk.committed.size());
   if (same_life && state.durable_length < known)
     Fail(handle, server.host.name, " was cut to ", state.durable_length, " bytes");
+  if (state.epoch != replica.epoch || state.sealed != replica.sealed)
+    world_.kernel.Trace("chunk=", handle, " ", server.host.name, ": ", state.durable_length,
+                        " bytes epoch=", state.epoch, state.sealed ? " sealed" : "");
   replica.epoch = state.epoch;
   replica.durable = state.durable_length;
   replica.sealed = state.sealed;
@@ -176,6 +191,8 @@ void Ledger::Extend(ChunkHandle handle, uint64_t length, ServerNode& from, const
       if (held.present) Touched(*other, handle);
     break;
   }
+  world_.kernel.Trace("chunk=", handle, ": ", chunk.committed.size(), " bytes ", why, " by ",
+                      from.host.name);
   const size_t whole = chunk.committed.rfind('\n');
   if (whole == std::string::npos || whole + 1 <= chunk.parsed) return;
   files_[chunk.inode].emplace(chunk.base_offset, handle);

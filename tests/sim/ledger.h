@@ -32,7 +32,10 @@ class Ledger {
   void Stopped(ServerNode& server) {
     std::erase_if(touched_, [&](const auto& what) { return what.first == &server; });
   }
+  void Deleting(ServerNode& server, ChunkHandle handle);
   void Deleted(ServerNode& server, ChunkHandle handle);
+  // It has answered a fence.
+  void Promised(ServerNode& server, ChunkHandle handle, Epoch epoch, uint64_t length);
   // A primary says so, to others or to a client.
   void Commits(ServerNode& server, const Commit& commit);
   void Answers(ServerNode& server, ClientId client, const ClientOutcome& outcome);
@@ -55,7 +58,7 @@ class Ledger {
   // The newest claim of one server, which stands while the server is down.
   struct Replica {
     bool present = false, damaged = false, sealed = false;
-    bool deleted = false;  // once, by order
+    bool deleting = false, deleted = false;  // by order
     Epoch epoch;
     uint64_t durable = 0;
     uint64_t compared = 0;  // bytes found equal to what is committed

@@ -121,10 +121,17 @@ class MasterNode::Servers final : public ServerClient {
     ServerNode& to = *world_.ServerAt(address);
     world_.network.Call<Response>(
         host_, to.host, timeout,
-        [&to, request = std::move(request), method](Network::Reply<Response> reply) {
-          to.process()->Control([request, method, reply](Control& control) {
+        [&to, &ledger = *world_.ledger, request = std::move(request),
+         method](Network::Reply<Response> reply) {
+          to.process()->Control([&to, &ledger, request, method, reply](Control& control) {
             Response response;
             absl::Status status = (control.*method)(request, response);
+            if constexpr (std::is_same_v<Response, v1::FenceResponse>)
+              for (int i = 0; i < response.items_size(); ++i)
+                if (!response.items(i).has_error())
+                  ledger.Promised(to, ChunkHandle(request.items(i).handle()),
+                                  Epoch(request.items(i).epoch()),
+                                  response.items(i).durable_length());
             status.ok() ? reply(std::move(response)) : reply(status);
           });
         },

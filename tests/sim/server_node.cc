@@ -223,6 +223,7 @@ absl::Status ServerNode::Process::Start() {
   Kernel& kernel = world_.kernel;
   StoreWitness witness;
   witness.changed = [this](ChunkHandle handle) { world_.ledger->Touched(node_, handle); };
+  witness.deleting = [this](ChunkHandle handle) { world_.ledger->Deleting(node_, handle); };
   witness.deleted = [this](ChunkHandle handle) { world_.ledger->Deleted(node_, handle); };
   witness.wrote = [this, &kernel] {
     if (node_.disk.power_is_off())
@@ -321,7 +322,7 @@ void ServerNode::Crash(bool power) {
   if (power && !disk.power_is_off()) disk.FailPowerAfter(1);
   world_.ledger->Stopped(*this);
   // Two groups that were synced later vouch for the one that was hit.
-  may_forget_ = disk_harmed && process_->store_->groups() < groups_before_harm_ + 3;
+  may_forget_ = groups_before_harm_ > 0 && process_->store_->groups() < groups_before_harm_ + 3;
   groups_before_harm_ = 0;
   world_.kernel.Die(host);
   world_.network.BreakStreams(host);
@@ -329,10 +330,10 @@ void ServerNode::Crash(bool power) {
   power ? disk.Crash(world_.kernel.Random(~uint64_t{0})) : disk.Kill();
 }
 
-void ServerNode::Harm(const std::string& path, uint64_t offset, int bit) {
+void ServerNode::Harm(const std::string& path, uint64_t offset, int bit, bool provable) {
   disk_harmed = true;
   if (path.find("journal") == std::string::npos) data_harmed_ = true;
-  groups_before_harm_ = process_ ? process_->store_->groups() : ~uint64_t{0} - 3;
+  groups_before_harm_ = provable ? 0 : process_ ? process_->store_->groups() : ~uint64_t{0} - 3;
   (void)disk.FlipBit(path, offset, bit);
 }
 

@@ -42,8 +42,8 @@ class ServerNode {
   // The journal's newest group may have been hit: whether that was synced,
   // nothing on the disk can tell.
   bool disk_may_forget() const { return data_harmed_ || may_forget_; }
-  // A bit of this file flips.
-  void Harm(const std::string& path, uint64_t offset, int bit);
+  // A bit of this file flips. `provable`: of an older group of the journal.
+  void Harm(const std::string& path, uint64_t offset, int bit, bool provable);
 
   // What comes over the network; the process is up.
   class Process;

@@ -47,7 +47,10 @@ void SimChunkStore::Start(StoreListener& listener) {
 }
 
 void SimChunkStore::Submit(StoreChange change, uint64_t token) {
-  if (std::holds_alternative<DeleteReplica>(change)) deletions_.insert(token);
+  if (const auto* gone = std::get_if<DeleteReplica>(&change)) {
+    deletions_.insert(token);
+    witness_.deleting(gone->handle);
+  }
   core_->Submit(std::move(change), token);
   if (listener_ != nullptr && !scheduled_)
     Schedule(kernel_.Between(microseconds(0), microseconds(50)));

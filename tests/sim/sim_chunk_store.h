@@ -17,7 +17,7 @@ namespace appendfs::sim {
 // Told of what the store says of a replica.
 struct StoreWitness {
   std::function<void(ChunkHandle)> changed;
-  std::function<void(ChunkHandle)> deleted;
+  std::function<void(ChunkHandle)> deleting, deleted;
   std::function<void()> wrote;  // power may have failed
 };
 
