@@ -18,6 +18,16 @@ unit_tests() {
     "${selected[@]:1}"
 }
 
+# Known seeds, then new ones for two minutes. Takes all cores, and has them:
+# nothing else runs meanwhile that looks at a clock.
+simulation_tests() {
+  local filter=$1
+  rm -f "$BUILD/simulation-tests.xml"
+  [[ simulation == *"$filter"* ]] || return 0
+  "$BUILD/tests/sim/appendfs-sim" --seeds 200 --fresh-seconds 120 \
+    --junit "$BUILD/simulation-tests.xml" </dev/null
+}
+
 system_tests() {
   local filter=$1 code=0
   rm -f "$BUILD/system-tests.xml"
@@ -35,9 +45,10 @@ system_tests() {
 run_tests() {
   local filter=$1 failed=()
   (unit_tests "$BUILD" "$filter") || failed+=(unit)
+  simulation_tests "$filter" || failed+=(simulation)
   system_tests "$filter" || failed+=(system)
   $PYTHON tools/dev/sum_tests.py "${failed[*]}" \
-    "$BUILD/meson-logs/testlog.junit.xml" "$BUILD/system-tests.xml"
+    "$BUILD/meson-logs/testlog.junit.xml" "$BUILD/simulation-tests.xml" "$BUILD/system-tests.xml"
 }
 
 # run_sanitized NAME FILTER OPTION...: unit tests in a build of their own.
