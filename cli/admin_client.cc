@@ -73,4 +73,8 @@ absl::StatusOr<v1::GetFileResponse> AdminClient::GetFile(std::string_view path) 
   return implementation_->Call(&v1::Admin::Stub::GetFile, request);
 }
 
+absl::StatusOr<v1::ForceSealResponse> AdminClient::ForceSeal(v1::ForceSealRequest request) {
+  return implementation_->Call(&v1::Admin::Stub::ForceSeal, std::move(request));
+}
+
 }  // namespace appendfs::cli

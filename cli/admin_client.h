@@ -24,6 +24,8 @@ class AdminClient {
   absl::StatusOr<v1::GetStatusResponse> GetStatus();
   // Also NO_ENTRY, NOT_DIRECTORY, IS_DIRECTORY. `path` is normalised.
   absl::StatusOr<v1::GetFileResponse> GetFile(std::string_view path);
+  // The request names a path or a handle.
+  absl::StatusOr<v1::ForceSealResponse> ForceSeal(v1::ForceSealRequest request);
 
  private:
   class Implementation;

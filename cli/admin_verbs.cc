@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "cli/admin_client.h"
 #include "cli/format.h"
@@ -19,6 +20,7 @@ std::string_view StateName(v1::ChunkState state) {
     case v1::OPEN: return "open";
     case v1::RECOVERING: return "recovering";
     case v1::SEALED: return "sealed";
+    case v1::PARKED: return "parked";
     default: return "unknown";
   }
 }
@@ -33,7 +35,8 @@ std::string_view StateName(const v1::ReplicaInfo& replica) {
 // A chunk's bytes as far as anyone can tell: final, or the longest the
 // reachable replicas hold.
 uint64_t LengthOf(const v1::ChunkInfo& info) {
-  if (info.chunk().state() == v1::SEALED) return info.chunk().length();
+  if (info.chunk().state() == v1::SEALED || info.chunk().state() == v1::PARKED)
+    return info.chunk().length();
   uint64_t longest = 0;
   for (const v1::ReplicaInfo& replica : info.replicas())
     if (replica.reachable() && !replica.damaged()) longest = std::max(longest, replica.length());
@@ -157,6 +160,27 @@ void PrintFile(const std::string& path, const v1::GetFileResponse& file, Output&
   if (file.chunks_size() > 0) output.out << table.Render();
 }
 
+void PrintForcedSeal(const v1::ForceSealResponse& seal, Output& output) {
+  if (output.json) {
+    auto ids = [](const auto& servers) {
+      Json list = Json::array();
+      for (const v1::ServerAddress& server : servers) list.push_back(server.server_id());
+      return list;
+    };
+    Json json{{"handle", seal.handle()},        {"inode", seal.inode()},
+              {"offset", seal.base_offset()},   {"sealed", seal.sealed()},
+              {"length", seal.length()},        {"answering", ids(seal.answering())},
+              {"missing", ids(seal.missing())}, {"warning", seal.warning()}};
+    output.out << ToPrettyText(json) << "\n";
+    return;
+  }
+  output.out << "WARNING: " << seal.warning() << "\n";
+  if (seal.sealed())
+    output.out << "chunk " << seal.handle() << " is sealed at " << seal.length() << " bytes\n";
+  else
+    output.out << "nothing is done; to seal it all the same: --yes-lose-data\n";
+}
+
 void PrintStatus(const v1::GetStatusResponse& status, Output& output) {
   if (output.json) {
     Json json{{"cluster_uuid", status.cluster_uuid()},
@@ -172,6 +196,7 @@ void PrintStatus(const v1::GetStatusResponse& status, Output& output) {
               {"chunks", status.chunks()},
               {"open_chunks", status.open_chunks()},
               {"recovering_chunks", status.recovering_chunks()},
+              {"parked_chunks", status.parked_chunks()},
               {"under_replicated_chunks", status.under_replicated_chunks()},
               {"damaged_replicas", status.damaged_replicas()},
               {"capacity_bytes", status.capacity_bytes()},
@@ -192,8 +217,9 @@ void PrintStatus(const v1::GetStatusResponse& status, Output& output) {
              << HumanBytes(status.capacity_bytes()) << " free\n"
              << "  files: " << status.inodes() << " inodes, " << status.sessions() << " sessions\n"
              << " chunks: " << status.chunks() << ", " << status.open_chunks() << " open, "
-             << status.recovering_chunks() << " recovering, " << status.under_replicated_chunks()
-             << " under-replicated, " << status.damaged_replicas() << " damaged replicas\n";
+             << status.parked_chunks() << " parked, " << status.recovering_chunks()
+             << " recovering, " << status.under_replicated_chunks() << " under-replicated, "
+             << status.damaged_replicas() << " damaged replicas\n";
 }
 
 void AddAdminVerbs(CLI::App& app, Context& context) {
@@ -232,6 +258,34 @@ void AddAdminVerbs(CLI::App& app, Context& context) {
         });
       });
   file->add_option("PATH", *path, "The file")->required();
+
+  struct Force {
+    std::string what;
+    bool lose_data = false;
+  };
+  auto force = std::make_shared<Force>();
+  CLI::App* seal = AddVerb(
+      *admin, context, "force-seal", "Give up what only lost servers hold of a chunk",
+      [run, force] {
+        return run([force](AdminClient& client, Output& output) -> absl::StatusOr<ExitCode> {
+          v1::ForceSealRequest request;
+          uint64_t handle = 0;
+          if (absl::SimpleAtoi(force->what, &handle)) {
+            request.set_handle(handle);
+          } else {
+            APPENDFS_ASSIGN_OR_RETURN(*request.mutable_path(), NormalizePath(force->what));
+          }
+          request.set_lose_data(force->lose_data);
+          absl::StatusOr<v1::ForceSealResponse> answer = client.ForceSeal(std::move(request));
+          if (!answer.ok()) return About(force->what, answer.status());
+          PrintForcedSeal(*answer, output);
+          return answer->sealed() ? ExitCode::kDone : ExitCode::kUnhealthy;
+        });
+      });
+  seal->add_option("PATH|HANDLE", force->what, "A file, for its last chunk, or a chunk's handle")
+      ->required();
+  seal->add_flag("--yes-lose-data", force->lose_data,
+                 "Do it; without this only what may be lost is told");
 
   AddVerb(*admin, context, "status", "Show the cluster's health", [run] {
     return run([](AdminClient& client, Output& output) -> absl::StatusOr<ExitCode> {

@@ -251,7 +251,7 @@ void AppenderCore::Expire(Duration now) {
 void AppenderCore::WatchSilence(Duration now) {
   if (!tail_ || in_flight_ == 0) return;
   if (now - last_progress_ >= options_.give_up_after) {
-    LoseTail(v1::TIMED_OUT,
+    LoseTail(v1::UNREACHABLE,
              MakeError(v1::TIMED_OUT, StrCat("chunkserver ", tail_->address, " is silent")), now);
   }
 }
@@ -305,7 +305,7 @@ void AppenderCore::Ask(Output& output, Duration now) {
   if (!tail_) {
     output.ask = question_;
   } else if (in_flight_ > 0 && now - last_progress_ >= options_.doubt_after) {
-    output.ask = TailQuestion{};
+    output.ask = TailQuestion{tail_->handle, tail_->epoch, v1::TIMED_OUT};
     ask_at_ = now + options_.doubt_after / 2;
   } else {
     return;

@@ -23,7 +23,7 @@ struct AppenderOptions {
   int window_batches = 32;                         // the same; below what a primary remembers (64)
   int eager_batches = 4;                           // small batches in flight while someone flushes
   Duration pace = std::chrono::milliseconds(3);    // between small batches while nobody flushes
-  Duration doubt_after = std::chrono::seconds(1);  // silence: ask whether the tail still stands
+  Duration doubt_after = std::chrono::milliseconds(600);  // silence: ask if the tail still stands
   Duration give_up_after = std::chrono::seconds(6);  // silence: the tail has failed
 };
 

@@ -15,10 +15,11 @@ void ChunkList::Merge(uint32_t from_index, const v1::FilePlan& plan) {
   loaded_ = true;
 }
 
-uint64_t ChunkList::sealed_end() const {
+uint64_t ChunkList::settled_end() const {
   if (chunks_.empty()) return 0;
   const v1::Chunk& last = chunks_.back();
-  return last.base_offset() + (last.state() == v1::SEALED ? last.length() : 0);
+  // 0 while it is open: only its primary knows.
+  return last.base_offset() + last.length();
 }
 
 absl::StatusOr<std::vector<Piece>> ChunkList::Cut(uint64_t offset, uint64_t length,

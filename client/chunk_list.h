@@ -29,8 +29,8 @@ class ChunkList {
   const v1::Chunk* last() const { return chunks_.empty() ? nullptr : &chunks_.back(); }
   // From which index on the master must be asked for what may have changed.
   uint32_t last_index() const { return chunks_.empty() ? 0 : chunks_.back().index(); }
-  // File offset of the end of the last sealed chunk.
-  uint64_t sealed_end() const;
+  // File offset of the end of the last sealed or parked chunk.
+  uint64_t settled_end() const;
 
   // What to read for [offset, offset + length) of a file that is known to be
   // committed up to `known_size`, in pieces of at most `piece_bytes` that end

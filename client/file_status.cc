@@ -96,6 +96,8 @@ absl::StatusOr<FileStatus> StatusResolver::Finish(v1::Entry entry,
   absl::Status error;
   while (true) {
     if (!entry.has_tail()) return Merge(entry, std::nullopt);
+    if (entry.tail().state() == v1::PARKED)
+      return Merge(entry, TailLength{.length = entry.tail().length()});
     if (question != nullptr && question->handle == entry.tail().handle() &&
         question->epoch == entry.tail().epoch()) {
       absl::StatusOr<TailLength> length = question->Await();

@@ -104,8 +104,8 @@ absl::StatusOr<uint64_t> Reader::Size(Duration deadline) {
     } else {
       absl::MutexLock lock(&mutex_);
       const v1::Chunk* last = chunks_.last();
-      if (last == nullptr || last->state() == v1::SEALED)
-        return known_->Raise(chunks_.sealed_end());
+      if (last == nullptr || last->state() == v1::SEALED || last->state() == v1::PARKED)
+        return known_->Raise(chunks_.settled_end());
     }
     if (shared_.clock.Monotonic() >= deadline)
       return MakeError(

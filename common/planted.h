@@ -34,7 +34,14 @@
   X(kIgnoreFailedSync, "go on after a failed sync") \
   X(kReplayStaleTail, "replay what an earlier use of a segment left") \
   X(kResendRecut, "cut a batch again when it is sent again") \
-  X(kRepeatMutation, "apply a retried namespace operation once more")
+  X(kRepeatMutation, "apply a retried namespace operation once more") \
+  X(kReopenWithAnswered, "reopen with only those who answered") \
+  X(kResumePrimary, "resume as primary after a restart") \
+  X(kMergeMemories, "merge the memories of all who answered") \
+  X(kForgetOnReopen, "forget the memory on a reopen") \
+  X(kForgetTooEarly, "hand a tail to a client whose memory was let go with its session") \
+  X(kForgetOnPark, "forget the memory of a parked chunk that is sealed") \
+  X(kOpenTwice, "carry out an order to open a second time")
 // clang-format on
 
 namespace appendfs {

@@ -90,7 +90,7 @@ struct FreshLength {
 
 // For the master.
 struct ChunkEvent {
-  enum class Kind { kReplicaLagging, kChunkFull, kReplicaBad, kReplicaGone };
+  enum class Kind { kReplicaLagging, kChunkFull, kReplicaBad, kReplicaGone, kChunkIdle };
   Kind kind = Kind::kReplicaLagging;
   ChunkHandle handle;
   Epoch epoch;

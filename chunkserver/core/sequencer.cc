@@ -21,13 +21,15 @@ Sequencer::Sequencer(Setup setup, const Options& options, Output& output)
       memory_(std::move(setup.memory)),
       accepted_(setup.length),
       committed_(setup.length),
-      accepted_mtime_ns_(setup.mtime_ns) {
+      accepted_mtime_ns_(setup.mtime_ns),
+      committed_mtime_ns_(setup.length > 0 ? setup.mtime_ns : 0) {
   members_.push_back({self_, setup.length});
   for (ServerId id : setup.members)
     if (id != self_) members_.push_back({id, setup.length});
 }
 
 void Sequencer::Append(const ClientBatch& batch, uint64_t wall_ns, Duration now) {
+  last_append_ = now;
   if (stopped()) return Refuse(batch, stop_reason_);
   if (batch.epoch != epoch_ && !PLANTED(kAcceptOldEpoch))
     return Refuse(
@@ -249,6 +251,13 @@ void Sequencer::Tick(Duration now) {
     if (member.lagging)
       output_.Report({ChunkEvent::Kind::kReplicaLagging, handle_, epoch_, member.id});
   if (full_) output_.Report({ChunkEvent::Kind::kChunkFull, handle_, epoch_, self_});
+}
+
+void Sequencer::ReportIfIdle(Duration now) {
+  if (last_append_ == Duration::zero()) last_append_ = now;
+  if (stopped() || !pending_.empty() || now - last_append_ < options_.idle_after) return;
+  last_append_ = now;
+  output_.Report({ChunkEvent::Kind::kChunkIdle, handle_, epoch_, self_});
 }
 
 void Sequencer::Stop(const absl::Status& why) {

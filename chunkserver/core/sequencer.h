@@ -35,6 +35,7 @@ class Sequencer {
   };
 
   struct Options {
+    Duration idle_after = std::chrono::seconds(60);  // without an append: the chunk can be parked
     Duration lag_timeout = std::chrono::seconds(1);  // no vote while another member voted
     Duration confirm_timeout = std::chrono::seconds(1);
     Duration report_interval = std::chrono::seconds(1);  // degraded or full: said again
@@ -49,7 +50,7 @@ class Sequencer {
     ServerId self;
     std::vector<ServerId> members;  // self included; all stand at `length`
     uint64_t length = 0;            // committed so far
-    uint64_t mtime_ns = 0;
+    uint64_t mtime_ns = 0;  // of the last append; of the file so far if there was none
     DedupMemory memory;
   };
 
@@ -67,6 +68,8 @@ class Sequencer {
   void AskFresh(uint64_t token, bool readable_here, Duration now);
 
   void Tick(Duration now);
+  // To be called now and then, whatever needs_tick says.
+  void ReportIfIdle(Duration now);
 
   // Takes and commits nothing more. Batches not yet committed are answered
   // with `why`, which must leave their outcome open.
@@ -126,11 +129,12 @@ class Sequencer {
   uint64_t accepted_;            // bytes in order so far
   uint64_t committed_;
   uint64_t accepted_mtime_ns_;
-  uint64_t committed_mtime_ns_ = 0;  // 0: nothing committed in this epoch
+  uint64_t committed_mtime_ns_;  // of the last committed append; 0: there was none
   std::deque<Pending> pending_;      // accepted, not committed; rising offsets
   bool full_ = false;
   absl::Status stop_reason_;
   Duration last_report_{};
+  Duration last_append_{};  // or idleness last reported
 
   Freshness fresh_;
 };

@@ -70,6 +70,12 @@ void Chunk::Tick(Duration now) {
 
 void Chunk::OnReady(const Ready& ready, const std::shared_ptr<VoteSink>& from) {
   vote_to_ = from;
+  // The order to open may be lost, and a copy that recovery sent still be under
+  // way: it would take back what is voted for here.
+  if (ready.epoch == epoch() && !opened())
+    return CastVote({ready.handle, ready.epoch, 0,
+                     MakeError(v1::NOT_READY, StrCat("chunk=", ready.handle, " epoch=", ready.epoch,
+                                                     " has not been opened here"))});
   replica_.OnReady(ready);
 }
 

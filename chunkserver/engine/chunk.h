@@ -48,6 +48,9 @@ class Chunk final : private Replica::Output, private Sequencer::Output {
   void OnPeerBroken(ServerId peer);
   absl::Status AskFresh(uint64_t token, Epoch epoch, bool readable_here, Duration now);
   void Tick(Duration now);
+  void ReportIfIdle(Duration now) {
+    if (sequencer_) sequencer_->ReportIfIdle(now);
+  }
 
   // As replica.
   void OnReady(const Ready& ready, const std::shared_ptr<VoteSink>& from);
@@ -58,6 +61,10 @@ class Chunk final : private Replica::Output, private Sequencer::Output {
   void Lose(const absl::Status& why);
   // Resigns too if it was primary of an older epoch.
   absl::Status Promise(Epoch epoch);
+  // It takes appends under its epoch since the master said so, to this process:
+  // nothing that was decided before may be done to it any more.
+  void SetOpened() { opened_epoch_ = epoch(); }
+  bool opened() const { return opened_epoch_ == epoch(); }
 
   bool primary() const { return sequencer_.has_value() && !sequencer_->stopped(); }
   bool degraded() const { return sequencer_.has_value() && sequencer_->degraded(); }
@@ -97,6 +104,7 @@ class Chunk final : private Replica::Output, private Sequencer::Output {
   const ReplicaIdentity identity_;
   Replica replica_;
   std::optional<Sequencer> sequencer_;
+  Epoch opened_epoch_;
   std::vector<Member> members_;        // while primary
   std::shared_ptr<VoteSink> vote_to_;  // of the other server that is primary
   std::vector<Vote> own_votes_;        // not yet told to the sequencer

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "chunkserver/engine/ordered_length.h"
 #include "common/str_cat.h"
 #include "common/wait.h"
 
@@ -55,17 +56,6 @@ ConformCommand ToCommand(const v1::ConformRequest::Item& item, ServerId self) {
   command.check_crc = item.check_crc();
   command.crc32c = item.crc32c();
   return command;
-}
-
-// What came in whole batches: every batch leaves an outcome in the memory. What
-// a copy that was broken off has left behind it may end within a batch, and
-// nobody remembers its batches; it must not be agreed on.
-uint64_t OrderedLength(const ReplicaState& state) {
-  uint64_t end = state.identity.base_offset;
-  for (const v1::ClientMemory& client : state.memory.clients())
-    for (const v1::ClientMemory::Outcome& outcome : client.outcomes())
-      end = std::max(end, outcome.offset() + outcome.length());
-  return std::min(state.durable_length, end - state.identity.base_offset);
 }
 
 }  // namespace
@@ -141,8 +131,33 @@ void Control::AnswerFence(const absl::StatusOr<ReplicaState>& state,
   item.set_crc32c(*crc);
 }
 
+absl::Status Control::OpenChunks(const v1::OpenChunksRequest& request,
+                                 v1::OpenChunksResponse& response) {
+  APPENDFS_RETURN_IF_ERROR(membership_.CheckOrder(request.origin()));
+  std::vector<absl::Status> statuses(request.items_size());
+  CountDown done(request.items_size());
+  for (int i = 0; i < request.items_size(); ++i) {
+    const v1::OpenChunksRequest::Item& item = request.items(i);
+    OpenCommand command{
+        ChunkHandle(item.handle()), Epoch(item.epoch()), item.length(), item.mtime_ns(), {},
+        ServerId(item.primary_id())};
+    for (const v1::ServerAddress& member : item.members())
+      command.members.push_back({ServerId(member.server_id()), member.address()});
+    engine_.Open(std::move(command), [&statuses, &done, i](absl::Status status) {
+      statuses[i] = std::move(status);
+      done.Count();
+    });
+  }
+  done.Wait();
+  for (const absl::Status& status : statuses) {
+    v1::OpenChunksResponse::Item* item = response.add_items();
+    if (!status.ok()) *item->mutable_error() = ToProto(status);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Control::Conform(const v1::ConformRequest& request, v1::ConformResponse& response) {
-  APPENDFS_RETURN_IF_ERROR(membership_.CheckCommand(request.origin()));
+  APPENDFS_RETURN_IF_ERROR(membership_.CheckOrder(request.origin()));
   const ServerId self = membership_.self().server;
   for (const v1::ConformRequest::Item& wanted : request.items()) {
     v1::ConformResponse::Item& item = *response.add_items();

@@ -19,6 +19,7 @@ class Control {
                             v1::CreateChunksResponse& response);
   absl::Status Fence(const v1::FenceRequest& request, v1::FenceResponse& response);
   absl::Status Conform(const v1::ConformRequest& request, v1::ConformResponse& response);
+  absl::Status OpenChunks(const v1::OpenChunksRequest& request, v1::OpenChunksResponse& response);
   absl::Status DeleteChunks(const v1::DeleteChunksRequest& request,
                             v1::DeleteChunksResponse& response);
   absl::Status Inspect(const v1::InspectRequest& request, v1::InspectResponse& response);

@@ -40,6 +40,17 @@ struct CreateCommand {
   ServerId primary;
 };
 
+// A replica that has promised `epoch` and stands at `length`, all committed, is
+// opened under it; without a primary it is only shown.
+struct OpenCommand {
+  ChunkHandle handle;
+  Epoch epoch;
+  uint64_t length = 0;
+  uint64_t mtime_ns = 0;
+  std::vector<MemberAddress> members;  // this server included
+  ServerId primary;                    // none: at rest
+};
+
 struct FreshAsk {
   ChunkHandle handle;
   Epoch epoch;
@@ -97,8 +108,11 @@ class Engine final : public StoreListener, private ChunkHost {
   using FenceDone = absl::AnyInvocable<void(absl::StatusOr<ReplicaState>) &&>;
   void Create(CreateCommand command, Done done);
   void Fence(ChunkHandle handle, Epoch epoch, FenceDone done);
+  // Errors: STALE_EPOCH (a newer promise), INVALID (it stands elsewhere).
+  void Open(OpenCommand command, Done done);
   void Delete(ChunkHandle handle, Done done);
   // A change that the caller has fenced off; Reload when the last one is done.
+  // Refused with STALE_EPOCH if the chunk has been opened since.
   void Apply(StoreChange change, Done done);
   // The store's replica was changed past the cores.
   void Reload(ChunkHandle handle);
@@ -146,6 +160,12 @@ class Engine final : public StoreListener, private ChunkHost {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool CreatedBefore(const CreateReplica& created, bool primary)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckOpen(const OpenCommand& command, const ReplicaState& state)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OnOpened(const OpenCommand& command, std::vector<Chunk::Member> members)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<Chunk::Member> MembersFor(const std::vector<MemberAddress>& members,
+                                        ServerId primary);
   void Watch(ChunkHandle handle, const Chunk& chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Refuse(const ClientBatch& batch, absl::Status why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Admit();
@@ -173,6 +193,7 @@ class Engine final : public StoreListener, private ChunkHost {
   absl::flat_hash_set<std::shared_ptr<Outlet>> flush_later_ ABSL_GUARDED_BY(mutex_);  // at the tick
   StreamId last_stream_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_token_ ABSL_GUARDED_BY(mutex_) = 0;
+  Duration next_idle_look_ ABSL_GUARDED_BY(mutex_){};
   absl::flat_hash_map<uint64_t, StoredCall> stored_calls_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<uint64_t, decltype(FreshAsk::answer)> questions_ ABSL_GUARDED_BY(mutex_);
 };

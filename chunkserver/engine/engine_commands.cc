@@ -4,10 +4,20 @@
 #include <utility>
 
 #include "chunkserver/engine/engine_pass.h"
+#include "chunkserver/engine/ordered_length.h"
 #include "common/planted.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
+namespace {
+
+ChunkHandle HandleOf(const CreateReplica& create) { return create.identity.handle; }
+template <class Change>
+ChunkHandle HandleOf(const Change& change) {
+  return change.handle;
+}
+
+}  // namespace
 
 void Engine::Submit(StoreChange change, StoredCall call) {
   const uint64_t token = ++last_token_;
@@ -15,20 +25,28 @@ void Engine::Submit(StoreChange change, StoredCall call) {
   store_.Submit(std::move(change), token);
 }
 
-void Engine::Create(CreateCommand command, Done done) {
+// This server first; the way to the others, if it is to be primary.
+std::vector<Chunk::Member> Engine::MembersFor(const std::vector<MemberAddress>& members,
+                                              ServerId primary) {
   ServerId self;
   {
     absl::MutexLock lock(&mutex_);
     self = self_;
   }
-  std::vector<Chunk::Member> members = {{self, nullptr}};
-  if (command.primary == self)
-    for (const MemberAddress& member : command.members)
-      if (member.id != self) members.push_back({member.id, links_.To(member.id, member.address)});
+  std::vector<Chunk::Member> result = {{self, nullptr}};
+  if (primary == self)
+    for (const MemberAddress& member : members)
+      if (member.id != self) result.push_back({member.id, links_.To(member.id, member.address)});
+  return result;
+}
+
+void Engine::Create(CreateCommand command, Done done) {
+  std::vector<Chunk::Member> members = MembersFor(command.members, command.primary);
+  const bool is_primary = command.primary == members.front().id;
   absl::MutexLock lock(&mutex_);
   CreateReplica change = command.replica;
-  Submit(std::move(change), [this, created = std::move(command.replica),
-                             primary = command.primary == self, members = std::move(members),
+  Submit(std::move(change), [this, created = std::move(command.replica), primary = is_primary,
+                             members = std::move(members),
                              done = std::move(done)](const StoreCompletion& completion) mutable {
     mutex_.AssertHeld();
     absl::Status status = completion.status;
@@ -52,6 +70,7 @@ void Engine::OnCreated(const CreateReplica& created, bool primary,
     LOG(INFO) << "chunk=" << identity.handle << " epoch=" << epoch << " inode=" << identity.inode
               << " created" << (primary ? " as primary" : "");
   });
+  chunk->SetOpened();
   if (!primary || stopping_) return;
   Sequencer::Setup setup{identity.handle, created.epoch, FileOffset(identity.base_offset),
                          identity.capacity, members.front().id};
@@ -94,6 +113,83 @@ void Engine::Fence(ChunkHandle handle, Epoch epoch, FenceDone done) {
          });
 }
 
+void Engine::Open(OpenCommand command, Done done) {
+  std::vector<Chunk::Member> members = MembersFor(command.members, command.primary);
+  Pass pass(*this);
+  auto answer = [this](Done to, const absl::Status& with) {
+    mutex_.AssertHeld();
+    turn_->Call([to = std::move(to), with]() mutable { std::move(to)(with); });
+  };
+  absl::StatusOr<ReplicaState> state = store_.State(command.handle);
+  if (!state.ok()) return answer(std::move(done), state.status());
+  const Chunk* chunk = Find(command.handle);
+  if (chunk != nullptr && chunk->epoch() == command.epoch && chunk->opened() &&
+      !PLANTED(kOpenTwice)) {
+    // Sent twice. Whoever is primary has gone on since.
+    bool primary = command.primary == members.front().id;
+    return answer(std::move(done), !primary || chunk->primary()
+                                       ? absl::OkStatus()
+                                       : MakeError(v1::NOT_PRIMARY, "it has resigned since"));
+  }
+  if (absl::Status status = CheckOpen(command, *state); !status.ok())
+    return answer(std::move(done), status);
+  if (state->durable_length == command.length || PLANTED(kResumePrimary)) {
+    OnOpened(command, std::move(members));
+    return answer(std::move(done), absl::OkStatus());
+  }
+  // The rest of a copy that was broken off lies behind the last whole batch.
+  ConformReplica cut{command.handle, command.epoch,    command.length,
+                     false,          command.mtime_ns, state->memory};
+  Submit(std::move(cut), [this, answer, command = std::move(command), members = std::move(members),
+                          done = std::move(done)](const StoreCompletion& completion) mutable {
+    mutex_.AssertHeld();
+    absl::Status status = completion.status;
+    const Chunk* chunk = Find(command.handle);
+    if (status.ok() && (chunk == nullptr || chunk->epoch() != command.epoch || chunk->opened()))
+      status = MakeError(v1::STALE_EPOCH, StrCat("chunk=", command.handle, " has gone on"));
+    if (status.ok()) OnOpened(command, std::move(members));
+    answer(std::move(done), status);
+  });
+}
+
+absl::Status Engine::CheckOpen(const OpenCommand& command, const ReplicaState& state) {
+  const Chunk* chunk = Find(command.handle);
+  if (chunk == nullptr) return WhyNotOpen(command.handle);
+  if (chunk->epoch() != command.epoch)
+    return MakeError(v1::STALE_EPOCH, StrCat("chunk=", command.handle, " has promised epoch=",
+                                             chunk->epoch(), ", not ", command.epoch));
+  if (OrderedLength(state) != command.length && !PLANTED(kResumePrimary))
+    return MakeError(v1::INVALID,
+                     StrCat("chunk=", command.handle, " epoch=", command.epoch, " stands at ",
+                            OrderedLength(state), ", not at ", command.length));
+  return absl::OkStatus();
+}
+
+void Engine::OnOpened(const OpenCommand& command, std::vector<Chunk::Member> members) {
+  const ChunkHandle handle = command.handle;
+  store_.SetCommitted(handle, command.length);
+  absl::StatusOr<ReplicaState> state = store_.State(handle);
+  if (!state.ok()) return;
+  auto& chunk = chunks_[handle];
+  chunk = MakeChunk(*state);
+  const bool primary = command.primary == members.front().id;
+  LOG(INFO) << "chunk=" << handle << " epoch=" << command.epoch << " length=" << command.length
+            << (!command.primary ? " at rest"
+                : primary        ? " opened as primary"
+                                 : " opened");
+  if (!command.primary) return;
+  chunk->SetOpened();
+  if (!primary || stopping_) return;
+  const ReplicaIdentity& identity = state->identity;
+  Sequencer::Setup setup{handle, command.epoch, FileOffset(identity.base_offset), identity.capacity,
+                         members.front().id};
+  for (const Chunk::Member& member : members) setup.members.push_back(member.id);
+  setup.length = PLANTED(kResumePrimary) ? state->durable_length : command.length;
+  setup.mtime_ns = command.mtime_ns;
+  if (!PLANTED(kForgetOnReopen)) setup.memory = DedupMemory(state->memory);
+  chunk->BecomePrimary(std::move(setup), options_.sequencer, std::move(members));
+}
+
 void Engine::Delete(ChunkHandle handle, Done done) {
   Pass pass(*this);
   Drop(handle, MakeError(v1::UNKNOWN_CHUNK, StrCat("chunk=", handle, " was deleted here")));
@@ -107,7 +203,23 @@ void Engine::Delete(ChunkHandle handle, Done done) {
 }
 
 void Engine::Apply(StoreChange change, Done done) {
-  absl::MutexLock lock(&mutex_);
+  Pass pass(*this);
+  auto [handle, epoch] = std::visit(
+      [](const auto& what) {
+        if constexpr (requires { what.epoch; })
+          return std::pair(HandleOf(what), what.epoch);
+        else
+          return std::pair(HandleOf(what), Epoch());
+      },
+      change);
+  // A copy that came late must not undo what has been appended since.
+  if (const Chunk* chunk = Find(handle); chunk && chunk->opened() && chunk->epoch() == epoch) {
+    turn_->Call([done = std::move(done), handle = handle, epoch = epoch]() mutable {
+      std::move(done)(MakeError(v1::STALE_EPOCH,
+                                StrCat("chunk=", handle, " is open in epoch=", epoch, " already")));
+    });
+    return;
+  }
   Submit(std::move(change),
          [this, done = std::move(done)](const StoreCompletion& completion) mutable {
            mutex_.AssertHeld();
@@ -120,6 +232,9 @@ void Engine::Apply(StoreChange change, Done done) {
 void Engine::Reload(ChunkHandle handle) {
   Pass pass(*this);
   absl::StatusOr<ReplicaState> state = store_.State(handle);
+  if (const Chunk* chunk = Find(handle);
+      chunk && chunk->opened() && state.ok() && chunk->epoch() == state->epoch && !state->sealed)
+    return;  // opened since
   Drop(handle, MakeError(v1::STALE_EPOCH, StrCat("chunk=", handle, " was recovered")));
   if (state.ok() && !state->sealed && !state->damaged) chunks_.emplace(handle, MakeChunk(*state));
 }

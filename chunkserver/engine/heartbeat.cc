@@ -31,6 +31,7 @@ v1::ServerEvent ToProto(const ChunkEvent& event) {
     case ChunkEvent::Kind::kChunkFull: to.set_kind(v1::ServerEvent::CHUNK_IS_FULL); break;
     case ChunkEvent::Kind::kReplicaBad: to.set_kind(v1::ServerEvent::REPLICA_BAD); break;
     case ChunkEvent::Kind::kReplicaGone: to.set_kind(v1::ServerEvent::REPLICA_GONE); break;
+    case ChunkEvent::Kind::kChunkIdle: to.set_kind(v1::ServerEvent::CHUNK_IS_IDLE); break;
   }
   to.set_handle(event.handle.value());
   to.set_epoch(event.epoch.value());

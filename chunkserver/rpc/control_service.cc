@@ -37,6 +37,12 @@ grpc::ServerUnaryReactor* ControlService::Conform(grpc::CallbackServerContext* c
   return RunOn(copies_, context, control_, &Control::Conform, request, response);
 }
 
+grpc::ServerUnaryReactor* ControlService::OpenChunks(grpc::CallbackServerContext* context,
+                                                     const v1::OpenChunksRequest* request,
+                                                     v1::OpenChunksResponse* response) {
+  return RunOn(quick_, context, control_, &Control::OpenChunks, request, response);
+}
+
 grpc::ServerUnaryReactor* ControlService::DeleteChunks(grpc::CallbackServerContext* context,
                                                        const v1::DeleteChunksRequest* request,
                                                        v1::DeleteChunksResponse* response) {

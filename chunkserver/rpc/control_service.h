@@ -22,6 +22,9 @@ class ControlService final : public v1::ChunkControl::CallbackService {
   grpc::ServerUnaryReactor* Conform(grpc::CallbackServerContext* context,
                                     const v1::ConformRequest* request,
                                     v1::ConformResponse* response) override;
+  grpc::ServerUnaryReactor* OpenChunks(grpc::CallbackServerContext* context,
+                                       const v1::OpenChunksRequest* request,
+                                       v1::OpenChunksResponse* response) override;
   grpc::ServerUnaryReactor* DeleteChunks(grpc::CallbackServerContext* context,
                                          const v1::DeleteChunksRequest* request,
                                          v1::DeleteChunksResponse* response) override;

@@ -68,6 +68,12 @@ class ChunkManager {
   virtual void FillStatus(v1::GetStatusResponse& status) const = 0;
   // Asks the replicas' servers now; blocks up to a second.
   virtual std::vector<v1::ReplicaInfo> InspectReplicas(const v1::Chunk& chunk) = 0;
+  using ForceDone = absl::AnyInvocable<void(absl::StatusOr<v1::ForceSealResponse>) &&>;
+  // Seals the chunk `request.handle` with what its live members hold, if its
+  // recovery waits for the others; only tells what may be lost unless
+  // `request.lose_data`. `host` asked, says the log. INVALID: nothing waits.
+  virtual void ForceSeal(const v1::ForceSealRequest& request, std::string host,
+                         ForceDone done) = 0;
 };
 
 }  // namespace appendfs

@@ -18,6 +18,12 @@ bool SealedChunk::Set(ServerSlot server, ReplicaHealth health, bool confirmed) {
   return true;
 }
 
+void SealedChunk::Seal() {
+  parked_ = false;
+  for (size_t i = 0; i < count_; ++i)
+    if (replicas_[i].health == ReplicaHealth::kGood) replicas_[i].health = ReplicaHealth::kHolder;
+}
+
 bool SealedChunk::Drop(ServerSlot server) {
   for (size_t i = 0; i < count_; ++i) {
     if (replicas_[i].server != server) continue;
@@ -45,6 +51,11 @@ bool OpenChunk::HasMember(ServerId server) const {
 
 ReplicaHealth JudgeReport(const SealedChunk& chunk, const v1::ReplicaReport& report) {
   if (report.damaged()) return ReplicaHealth::kDamaged;
+  if (chunk.parked()) {
+    bool still = !report.sealed() && report.length() == chunk.length() &&
+                 Epoch(report.epoch()) == chunk.epoch();
+    return still ? ReplicaHealth::kGood : ReplicaHealth::kStray;
+  }
   if (!report.sealed()) return ReplicaHealth::kStray;
   bool same = report.length() == chunk.length() && report.crc32c() == chunk.crc32c();
   return same ? ReplicaHealth::kGood : ReplicaHealth::kDamaged;
@@ -62,9 +73,9 @@ OpenChunk& ChunkTable::AddOpen(const v1::Chunk& record, Duration now) {
   return *place;
 }
 
-SealedChunk& ChunkTable::AddSealed(ChunkHandle handle, uint64_t length, uint32_t crc32c,
-                                   Epoch epoch) {
-  return sealed_[handle] = SealedChunk(length, crc32c, epoch);
+SealedChunk& ChunkTable::AddSealed(const v1::Chunk& record) {
+  return sealed_[ChunkHandle(record.handle())] = SealedChunk(
+             record.length(), record.crc32c(), Epoch(record.epoch()), record.state() == v1::PARKED);
 }
 
 void ChunkTable::RemoveOpen(ChunkHandle handle) {
@@ -118,6 +129,11 @@ size_t ChunkTable::recovering_count() const {
   return static_cast<size_t>(std::count_if(open_.begin(), open_.end(), [](const auto& entry) {
     return entry.second->record.state() == v1::RECOVERING || entry.second->recovery != nullptr;
   }));
+}
+
+size_t ChunkTable::parked_count() const {
+  return static_cast<size_t>(std::count_if(
+      sealed_.begin(), sealed_.end(), [](const auto& entry) { return entry.second.parked(); }));
 }
 
 }  // namespace appendfs

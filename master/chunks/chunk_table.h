@@ -16,15 +16,16 @@
 
 namespace appendfs {
 
-// How a replica of a sealed chunk stands.
+// How a replica of a sealed or parked chunk stands.
 enum class ReplicaHealth : uint8_t {
-  kGood,     // sealed, with the chunk's length and checksum
+  kGood,     // sealed, with the chunk's length and checksum; or parked, at its length and epoch
   kHolder,   // holds exactly the chunk's bytes, but has not confirmed that they are sealed
   kStray,    // unsealed, short or long: to be conformed
   kDamaged,  // of no use: to be rebuilt
 };
 
-// Where a sealed chunk is. At most 64 bytes with its key: there are many.
+// Where a sealed chunk is, or a parked one: that is like a sealed one until
+// somebody appends. At most 64 bytes with its key: there are many.
 class SealedChunk {
  public:
   struct Replica {
@@ -35,12 +36,18 @@ class SealedChunk {
   static constexpr size_t kMaxReplicas = 7;
 
   SealedChunk() = default;
-  SealedChunk(uint64_t length, uint32_t crc32c, Epoch epoch)
-      : length_(length), crc32c_(crc32c), epoch_(static_cast<uint32_t>(epoch.value())) {}
+  SealedChunk(uint64_t length, uint32_t crc32c, Epoch epoch, bool parked = false)
+      : length_(length),
+        crc32c_(crc32c),
+        epoch_(static_cast<uint32_t>(epoch.value())),
+        parked_(parked) {}
 
   uint64_t length() const { return length_; }
   uint32_t crc32c() const { return crc32c_; }
   Epoch epoch() const { return Epoch(epoch_); }
+  bool parked() const { return parked_; }
+  // In the log, that is: its good replicas are still to be told.
+  void Seal();
   std::span<const Replica> replicas() const { return {replicas_.data(), count_}; }
 
   // Adds or replaces. False: there is no room, the replica stays unknown.
@@ -54,6 +61,7 @@ class SealedChunk {
   uint32_t crc32c_ = 0;
   uint32_t epoch_ = 0;
   uint8_t count_ = 0;
+  bool parked_ = false;
   std::array<Replica, kMaxReplicas> replicas_;
 };
 
@@ -66,7 +74,9 @@ struct OpenChunk {
 
   v1::Chunk record;  // as logged
   std::vector<Member> members;
-  Duration since{};                         // known to this master
+  Duration since{};                         // known to this master, or reopened
+  int hasty_recoveries = 0;                 // in a row, each soon after the one before
+  Duration not_before{};                    // the next one at a client's word
   std::unique_ptr<ChunkRecovery> recovery;  // while one runs
 
   ChunkHandle handle() const { return ChunkHandle(record.handle()); }
@@ -76,7 +86,7 @@ struct OpenChunk {
   bool HasMember(ServerId server) const;
 };
 
-// What a server's report says about its replica of a sealed chunk.
+// What a server's report says about its replica of a sealed or parked chunk.
 ReplicaHealth JudgeReport(const SealedChunk& chunk, const v1::ReplicaReport& report);
 
 // Every chunk of the cluster. Durable facts come from the tables and the log,
@@ -84,7 +94,8 @@ ReplicaHealth JudgeReport(const SealedChunk& chunk, const v1::ReplicaReport& rep
 class ChunkTable {
  public:
   OpenChunk& AddOpen(const v1::Chunk& record, Duration now);
-  SealedChunk& AddSealed(ChunkHandle handle, uint64_t length, uint32_t crc32c, Epoch epoch);
+  // SEALED or PARKED.
+  SealedChunk& AddSealed(const v1::Chunk& record);
   // The open chunk is forgotten; its sealed successor, if any, is added anew.
   void RemoveOpen(ChunkHandle handle);
   void RemoveSealed(ChunkHandle handle) { sealed_.erase(handle); }
@@ -104,6 +115,7 @@ class ChunkTable {
   size_t open_count() const { return open_.size(); }
   size_t sealed_count() const { return sealed_.size(); }
   size_t recovering_count() const;
+  size_t parked_count() const;
 
  private:
   absl::flat_hash_map<ChunkHandle, std::unique_ptr<OpenChunk>> open_;

@@ -17,6 +17,7 @@ constexpr LaneOptions kCreate{256, 2, std::chrono::seconds(2)};
 constexpr LaneOptions kFence{512, 2, std::chrono::seconds(2)};
 // May copy whole chunks; short ones must not wait for them for long.
 constexpr LaneOptions kConform{16, 8, std::chrono::seconds(30)};
+constexpr LaneOptions kOpen{512, 2, std::chrono::seconds(2)};
 constexpr LaneOptions kDelete{256, 1, std::chrono::seconds(10)};
 
 void AddItem(v1::DeleteChunksRequest& request, uint64_t handle) { request.add_handles(handle); }
@@ -133,6 +134,7 @@ CommandSender::CommandSender(ServerClient& client, std::string cluster_uuid, uin
     : create_(std::make_unique<CreateLane>(client, cluster_uuid, incarnation, kCreate)),
       fence_(std::make_unique<FenceLane>(client, cluster_uuid, incarnation, kFence)),
       conform_(std::make_unique<ConformLane>(client, cluster_uuid, incarnation, kConform)),
+      open_(std::make_unique<OpenLane>(client, cluster_uuid, incarnation, kOpen)),
       delete_(std::make_unique<DeleteLane>(client, cluster_uuid, incarnation, kDelete)) {}
 
 CommandSender::~CommandSender() = default;
@@ -141,6 +143,7 @@ void CommandSender::Stop() {
   create_->Stop();
   fence_->Stop();
   conform_->Stop();
+  open_->Stop();
   delete_->Stop();
 }
 
@@ -155,6 +158,10 @@ void CommandSender::Fence(const CommandTarget& target, v1::FenceRequest::Item it
 void CommandSender::Conform(const CommandTarget& target, v1::ConformRequest::Item item,
                             Done<v1::ConformResponse::Item> done) {
   conform_->Send(target, std::move(item), std::move(done));
+}
+void CommandSender::Open(const CommandTarget& target, v1::OpenChunksRequest::Item item,
+                         Done<v1::OpenChunksResponse::Item> done) {
+  open_->Send(target, std::move(item), std::move(done));
 }
 void CommandSender::Delete(const CommandTarget& target, ChunkHandle handle,
                            Done<v1::DeleteChunksResponse::Item> done) {

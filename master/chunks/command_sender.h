@@ -43,6 +43,8 @@ class CommandSender {
              Done<v1::FenceResponse::Item> done);
   void Conform(const CommandTarget& target, v1::ConformRequest::Item item,
                Done<v1::ConformResponse::Item> done);
+  void Open(const CommandTarget& target, v1::OpenChunksRequest::Item item,
+            Done<v1::OpenChunksResponse::Item> done);
   void Delete(const CommandTarget& target, ChunkHandle handle,
               Done<v1::DeleteChunksResponse::Item> done);
 
@@ -55,12 +57,15 @@ class CommandSender {
       Lane<v1::FenceRequest, v1::FenceResponse, v1::FenceRequest::Item, v1::FenceResponse::Item>;
   using ConformLane = Lane<v1::ConformRequest, v1::ConformResponse, v1::ConformRequest::Item,
                            v1::ConformResponse::Item>;
+  using OpenLane = Lane<v1::OpenChunksRequest, v1::OpenChunksResponse,
+                        v1::OpenChunksRequest::Item, v1::OpenChunksResponse::Item>;
   using DeleteLane = Lane<v1::DeleteChunksRequest, v1::DeleteChunksResponse, uint64_t,
                           v1::DeleteChunksResponse::Item>;
 
   const std::unique_ptr<CreateLane> create_;
   const std::unique_ptr<FenceLane> fence_;
   const std::unique_ptr<ConformLane> conform_;
+  const std::unique_ptr<OpenLane> open_;
   const std::unique_ptr<DeleteLane> delete_;
 };
 

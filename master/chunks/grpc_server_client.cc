@@ -38,6 +38,11 @@ class GrpcServerClient final : public ServerClient {
             Done<v1::ConformResponse> done) override {
     Start(&Stub::async_interface::Conform, address, std::move(request), timeout, std::move(done));
   }
+  void Call(const std::string& address, v1::OpenChunksRequest request, Duration timeout,
+            Done<v1::OpenChunksResponse> done) override {
+    Start(&Stub::async_interface::OpenChunks, address, std::move(request), timeout,
+          std::move(done));
+  }
   void Call(const std::string& address, v1::DeleteChunksRequest request, Duration timeout,
             Done<v1::DeleteChunksResponse> done) override {
     Start(&Stub::async_interface::DeleteChunks, address, std::move(request), timeout,

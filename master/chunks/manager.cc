@@ -70,9 +70,8 @@ absl::Status Manager::Load() {
   APPENDFS_RETURN_IF_ERROR(ScanChunks(*tables, [&](const v1::ChunkRecord& record) {
     mutex_.AssertHeld();
     const v1::Chunk& chunk = record.chunk();
-    if (chunk.state() == v1::SEALED) {
-      chunks_.AddSealed(ChunkHandle(chunk.handle()), chunk.length(), chunk.crc32c(),
-                        Epoch(chunk.epoch()));
+    if (chunk.state() == v1::SEALED || chunk.state() == v1::PARKED) {
+      chunks_.AddSealed(chunk);
       return true;
     }
     OpenChunk& open = chunks_.AddOpen(chunk, now);
@@ -102,9 +101,11 @@ absl::Status Manager::Load() {
     if (chunk.record.state() == v1::RECOVERING) unfinished.push_back(chunk.handle());
   });
   for (ChunkHandle handle : unfinished)
-    Recover(*chunks_.FindOpen(handle), "its recovery was under way when the master stopped");
+    Recover(*chunks_.FindOpen(handle), "its recovery was under way when the master stopped",
+            Use::kNone);
   LOG(INFO) << "chunks loaded: open=" << chunks_.open_count() << " recovering=" << unfinished.size()
-            << " sealed=" << chunks_.sealed_count() << " garbage=" << garbage_.count()
+            << " sealed=" << chunks_.sealed_count() - chunks_.parked_count()
+            << " parked=" << chunks_.parked_count() << " garbage=" << garbage_.count()
             << " servers=" << servers_.all().size();
   return absl::OkStatus();
 }

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "common/executor.h"
@@ -27,7 +28,7 @@ namespace appendfs {
 // anything else is called; what comes back takes the mutex again.
 //
 // Its parts are in files of their own: manager.cc (start, ticks, log),
-// manager_recovery.cc, manager_tails.cc, manager_repair.cc,
+// manager_recovery.cc, manager_orders.cc, manager_tails.cc, manager_repair.cc,
 // manager_registry.cc, manager_view.cc.
 class Manager final : public ChunkManager, private TailOpener::Host {
  public:
@@ -53,6 +54,7 @@ class Manager final : public ChunkManager, private TailOpener::Host {
   v1::ListServersResponse ListServers() const override;
   void FillStatus(v1::GetStatusResponse& status) const override;
   std::vector<v1::ReplicaInfo> InspectReplicas(const v1::Chunk& chunk) override;
+  void ForceSeal(const v1::ForceSealRequest& request, std::string host, ForceDone done) override;
 
  private:
   Manager(const ChunkManagerOptions& options, MetaLog& log, const SessionTable& sessions,
@@ -71,7 +73,19 @@ class Manager final : public ChunkManager, private TailOpener::Host {
   v1::ServerAddress Address(ServerId server) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
   // --- manager_recovery.cc ---------------------------------------------------
-  void Recover(OpenChunk& chunk, std::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What is known of a chunk's use when it is recovered.
+  enum class Use {
+    kNone,      // perhaps nobody appends: it is parked unless somebody asks for it
+    kAppended,  // it is reopened
+    kOver,      // full, or to be moved: it is sealed
+  };
+  // Starts it, or tells the recovery that is under way.
+  void Recover(OpenChunk& chunk, std::string_view why, Use use)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Its heartbeats come.
+  bool AnswersPromptly(ServerId server, Duration now) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  ChunkRecovery::Setup RecoverySetup(const OpenChunk& chunk, Use use, Duration now) const
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void RecoverAllWith(ServerId server, std::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Carries out what the chunk's recovery wants; may end it, and the chunk.
   void Drive(ChunkHandle handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -83,18 +97,30 @@ class Manager final : public ChunkManager, private TailOpener::Host {
   void Act(OpenChunk& chunk, ChunkRecovery::PickTarget& action)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Act(OpenChunk& chunk, ChunkRecovery::LogSeal& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Act(OpenChunk& chunk, ChunkRecovery::LogReopen& action)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Act(OpenChunk& chunk, ChunkRecovery::LogPark& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Act(OpenChunk& chunk, ChunkRecovery::SendOpen& action)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Act(OpenChunk& chunk, ChunkRecovery::Reopened& action)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Act(OpenChunk& chunk, ChunkRecovery::Parked& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Act(OpenChunk& chunk, ChunkRecovery::Sealed& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Act(OpenChunk& chunk, ChunkRecovery::Abandoned& action)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reload(ChunkHandle handle);
   v1::DedupMemory LiveMemory(v1::DedupMemory memory) const;
   void CloseOpen(ChunkHandle handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TellRecoveries(ServerId server, bool up) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Moves a parked chunk among the open ones and has it reopened.
+  void Unpark(const v1::ChunkRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AnswerForced(ChunkHandle handle, const absl::StatusOr<uint64_t>& length)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellRecoveries(ServerId server, bool up, bool restarted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RollPairs(Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- manager_tails.cc: what the tail opener asks for, the mutex held ---------
   OpenChunk* OpenChunkOf(InodeId inode) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void StartRecovery(OpenChunk& chunk, std::string_view why) override
+  void Recover(OpenChunk& chunk, std::string_view why, bool full) override
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReadInode(InodeId inode) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<ChunkPlacement> Place() override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -114,6 +140,7 @@ class Manager final : public ChunkManager, private TailOpener::Host {
   // --- manager_repair.cc -----------------------------------------------------
   void Repair(Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunRepair(RepairTask task) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SealParked(const RepairTask& task, absl::StatusOr<std::optional<v1::ChunkRecord>> record);
   void ConformForRepair(const RepairTask& task,
                         absl::StatusOr<std::optional<v1::ChunkRecord>> record);
   void FinishRepair(const RepairTask& task, const absl::Status& status);
@@ -165,6 +192,13 @@ class Manager final : public ChunkManager, private TailOpener::Host {
   uint64_t reserved_bound_ ABSL_GUARDED_BY(mutex_) = 0;
   bool reserving_ ABSL_GUARDED_BY(mutex_) = false;
   absl::flat_hash_set<ChunkHandle> in_making_ ABSL_GUARDED_BY(mutex_);
+  // Seals that an operator has forced and waits for.
+  struct Forced {
+    std::string host;
+    v1::ForceSealResponse response;
+    ForceDone done;
+  };
+  absl::flat_hash_map<ChunkHandle, Forced> forced_ ABSL_GUARDED_BY(mutex_);
   // Replicas that no file has, seen in safe mode: judged at its end.
   std::vector<std::pair<ChunkHandle, ServerId>> unknown_ ABSL_GUARDED_BY(mutex_);
 };

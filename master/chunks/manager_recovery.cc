@@ -11,23 +11,49 @@
 namespace appendfs {
 namespace {
 
-constexpr Duration kReload = std::chrono::seconds(1);
+constexpr int kHeartbeatsMissed = 3;  // then it does not answer promptly
+constexpr uint64_t kRoomShare = 16;   // of a chunk that must be free to go on with it
 constexpr Duration kRollCheck = std::chrono::seconds(1);
 constexpr Duration kRollAge = std::chrono::seconds(5);         // of a chunk on two servers
 constexpr Duration kCreateFailure = std::chrono::seconds(60);  // keeps a server from causing rolls
 
 }  // namespace
 
-void Manager::Recover(OpenChunk& chunk, std::string_view why) {
-  if (chunk.recovery) return;
+bool Manager::AnswersPromptly(ServerId id, Duration now) const {
+  const ServerState* server = servers_.Find(id);
+  return server && server->alive &&
+         now - server->last_heard < kHeartbeatsMissed * options_.heartbeat_interval;
+}
+
+ChunkRecovery::Setup Manager::RecoverySetup(const OpenChunk& chunk, Use use, Duration now) const {
+  ChunkRecovery::Setup setup;
+  setup.primary = chunk.primary();
+  setup.epoch = chunk.epoch();
+  setup.wanted = use != Use::kNone;
+  const uint64_t capacity = chunk.record.capacity();
+  bool room = true;
+  for (const OpenChunk::Member& member : chunk.members) {
+    const ServerState* server = servers_.Find(member.server);
+    bool up = server && server->alive;
+    setup.members.push_back({member.server, up, AnswersPromptly(member.server, now)});
+    if (up && server->available_bytes <= capacity) room = false;
+  }
+  if (use != Use::kOver && room) setup.longest_to_keep = capacity - capacity / kRoomShare;
+  return setup;
+}
+
+void Manager::Recover(OpenChunk& chunk, std::string_view why, Use use) {
+  const Duration now = Now();
+  if (chunk.recovery) {
+    if (use == Use::kOver) chunk.recovery->MustSeal(now);
+    if (use != Use::kNone) chunk.recovery->Want(now);
+    return Drive(chunk.handle());
+  }
   LOG(INFO) << "recovery starts: chunk=" << chunk.handle() << " epoch=" << chunk.epoch()
             << " inode=" << chunk.inode() << ": " << why;
-  std::vector<ChunkRecovery::MemberInit> members;
-  for (const OpenChunk::Member& member : chunk.members)
-    members.push_back({member.server, servers_.IsAlive(member.server)});
   chunk.recovery =
-      std::make_unique<ChunkRecovery>(members, chunk.primary(), chunk.epoch(), RecoveryOptions{});
-  chunk.recovery->Start(Now());
+      std::make_unique<ChunkRecovery>(RecoverySetup(chunk, use, now), RecoveryOptions{});
+  chunk.recovery->Start(now);
   Drive(chunk.handle());
 }
 
@@ -36,15 +62,16 @@ void Manager::RecoverAllWith(ServerId server, std::string_view why) {
   chunks_.ForEachOpen([&](OpenChunk& chunk) {
     if (!chunk.recovery && chunk.HasMember(server)) handles.push_back(chunk.handle());
   });
-  for (ChunkHandle handle : handles) Recover(*chunks_.FindOpen(handle), why);
+  for (ChunkHandle handle : handles) Recover(*chunks_.FindOpen(handle), why, Use::kNone);
 }
 
-void Manager::TellRecoveries(ServerId server, bool up) {
+void Manager::TellRecoveries(ServerId server, bool up, bool restarted) {
   const Duration now = Now();
   std::vector<ChunkHandle> handles;
   chunks_.ForEachOpen([&](OpenChunk& chunk) {
     if (!chunk.recovery) return;
-    up ? chunk.recovery->OnServerUp(server, now) : chunk.recovery->OnServerDown(server, now);
+    up ? chunk.recovery->OnServerUp(server, restarted, now)
+       : chunk.recovery->OnServerDown(server, now);
     handles.push_back(chunk.handle());
   });
   for (ChunkHandle handle : handles) Drive(handle);
@@ -95,15 +122,15 @@ void Manager::Act(OpenChunk& chunk, ChunkRecovery::SendFence& action) {
     } else {
       answer = result.status();
     }
+    const absl::Status status = answer.status();
     absl::MutexLock lock(&mutex_);
-    if (!answer.ok()) {
-      LOG(WARNING) << "fence fails: chunk=" << handle << " epoch=" << epoch << " server=" << id
-                   << ": " << answer.status().message();
-      if (IsTransient(answer.status())) servers_.Suspect(id, Now(), false);
-    }
+    if (IsTransient(status)) servers_.Suspect(id, Now(), false);
     OpenChunk* chunk = chunks_.FindOpen(handle);
     if (!chunk || !chunk->recovery) return;
-    chunk->recovery->OnFenceAnswer(id, epoch, std::move(answer), Now());
+    bool news = chunk->recovery->OnFenceAnswer(id, epoch, std::move(answer), Now());
+    if (!status.ok() && news)
+      LOG(WARNING) << "fence fails: chunk=" << handle << " epoch=" << epoch << " server=" << id
+                   << ": " << status.message();
     Drive(handle);
   };
   executor_->Post(
@@ -128,14 +155,13 @@ void Manager::Act(OpenChunk& chunk, ChunkRecovery::SendConform& action) {
   auto done = [this, handle = chunk.handle(), id = action.server,
                epoch = action.epoch](absl::StatusOr<v1::ConformResponse::Item> result) {
     absl::MutexLock lock(&mutex_);
-    if (!result.ok()) {
-      LOG(WARNING) << "copy fails: chunk=" << handle << " epoch=" << epoch << " server=" << id
-                   << ": " << result.status().message();
-      if (IsTransient(result.status())) servers_.Suspect(id, Now(), false);
-    }
+    if (IsTransient(result.status())) servers_.Suspect(id, Now(), false);
     OpenChunk* chunk = chunks_.FindOpen(handle);
     if (!chunk || !chunk->recovery) return;
-    chunk->recovery->OnConformAnswer(id, epoch, result.status(), Now());
+    bool news = chunk->recovery->OnConformAnswer(id, epoch, result.status(), Now());
+    if (!result.ok() && news)
+      LOG(WARNING) << "copy fails: chunk=" << handle << " epoch=" << epoch << " server=" << id
+                   << ": " << result.status().message();
     Drive(handle);
   };
   executor_->Post(
@@ -149,87 +175,6 @@ void Manager::Act(OpenChunk& chunk, ChunkRecovery::PickTarget& action) {
   std::vector<PlacementCandidate> candidates = servers_.Candidates(now);
   ServerId target = PlaceCopy(candidates, action.bytes, action.exclude);
   chunk.recovery->OnTarget(target, now);
-}
-
-v1::DedupMemory Manager::LiveMemory(v1::DedupMemory memory) const {
-  v1::DedupMemory live;
-  for (v1::ClientMemory& client : *memory.mutable_clients())
-    if (sessions_.IsLive(ClientId(client.client_id()))) live.add_clients()->Swap(&client);
-  return live;
-}
-
-void Manager::Act(OpenChunk& chunk, ChunkRecovery::LogSeal& action) {
-  v1::MetaOp op;
-  v1::SealChunkOp& seal = *op.mutable_seal_chunk();
-  seal.set_handle(chunk.handle().value());
-  seal.set_epoch(action.epoch.value());
-  seal.set_length(action.length);
-  seal.set_crc32c(action.crc32c);
-  if (!PLANTED(kForgetOnRoll)) *seal.mutable_memory() = LiveMemory(std::move(action.memory));
-  seal.set_mtime_ns(action.mtime_ns);
-  Propose(std::move(op), [this, handle = chunk.handle()](absl::StatusOr<v1::MetaResult> result)
-                             ABSL_NO_THREAD_SAFETY_ANALYSIS {
-                               OpenChunk* chunk = chunks_.FindOpen(handle);
-                               if (!chunk || !chunk->recovery) return;
-                               if (result.ok()) chunk->record = result->chunk().chunk();
-                               chunk->recovery->OnSealLogged(result.status(), Now());
-                               Drive(handle);
-                             });
-}
-
-void Manager::Act(OpenChunk& chunk, ChunkRecovery::Sealed& action) {
-  const ChunkHandle handle = chunk.handle();
-  const InodeId inode = chunk.inode();
-  const v1::Chunk record = chunk.record;
-  const Duration now = Now();
-  LOG(INFO) << "sealed: chunk=" << handle << " epoch=" << record.epoch() << " inode=" << inode
-            << " length=" << record.length();
-  CloseOpen(handle);
-  if (record.length() == 0) {
-    std::vector<ServerId> servers = action.holders;
-    servers.insert(servers.end(), action.strays.begin(), action.strays.end());
-    garbage_.Add(handle, servers, true);
-  } else {
-    SealedChunk& sealed =
-        chunks_.AddSealed(handle, record.length(), record.crc32c(), Epoch(record.epoch()));
-    for (ServerId server : action.holders)
-      sealed.Set(servers_.SlotOf(server), ReplicaHealth::kHolder);
-    for (ServerId server : action.strays)
-      sealed.Set(servers_.SlotOf(server), ReplicaHealth::kStray);
-    repair_.Look(handle, now);
-  }
-  tails_.OnChunkClosed(inode, now);
-  Repair(now);
-}
-
-void Manager::Act(OpenChunk& chunk, ChunkRecovery::Abandoned& action) {
-  const ChunkHandle handle = chunk.handle();
-  const InodeId inode = chunk.inode();
-  LOG(WARNING) << "recovery abandoned: chunk=" << handle << " epoch=" << chunk.epoch()
-               << " inode=" << inode << ": " << action.why.message();
-  if (!HasReason(action.why, v1::UNKNOWN_CHUNK) && !HasReason(action.why, v1::NO_ENTRY)) {
-    // The log knows better: go on from what it holds.
-    executor_->PostAfter(kReload, [this, handle] { Reload(handle); });
-    return;
-  }
-  CloseOpen(handle);
-  tails_.OnChunkClosed(inode, Now());
-}
-
-void Manager::Reload(ChunkHandle handle) {
-  absl::StatusOr<std::optional<v1::ChunkRecord>> record = GetChunk(*log_.Snapshot(), handle);
-  absl::MutexLock lock(&mutex_);
-  OpenChunk* chunk = chunks_.FindOpen(handle);
-  if (!chunk || !record.ok()) return;
-  if (!record->has_value()) return CloseOpen(handle);
-  chunk->recovery.reset();
-  chunk->record = (*record)->chunk();
-  if (chunk->record.state() == v1::SEALED) {
-    ChunkRecovery::Sealed sealed;
-    for (const OpenChunk::Member& member : chunk->members) sealed.strays.push_back(member.server);
-    return Act(*chunk, sealed);
-  }
-  Recover(*chunk, "again, as it stands in the log");
 }
 
 void Manager::CloseOpen(ChunkHandle handle) {
@@ -258,7 +203,7 @@ void Manager::RollPairs(Duration now) {
       handles.push_back(chunk.handle());
   });
   for (ChunkHandle handle : handles)
-    Recover(*chunks_.FindOpen(handle), "it is on two servers and a third is there");
+    Recover(*chunks_.FindOpen(handle), "it is on two servers and a third is there", Use::kOver);
 }
 
 }  // namespace appendfs

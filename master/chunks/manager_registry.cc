@@ -1,5 +1,6 @@
 #include <glog/logging.h>
 
+#include "common/planted.h"
 #include "common/str_cat.h"
 #include "master/chunks/manager.h"
 
@@ -76,11 +77,12 @@ v1::RegisterResponse Manager::Admitted(ServerId id, const v1::RegisterRequest& r
   chunks_.ForEachOpen([&](OpenChunk& chunk) {
     for (OpenChunk::Member& member : chunk.members)
       if (member.server == id) member.confirmed = false;
-    if (registration.restarted && chunk.primary() == id) leaderless.push_back(chunk.handle());
+    if (registration.restarted && chunk.primary() == id && !PLANTED(kResumePrimary))
+      leaderless.push_back(chunk.handle());
   });
   for (ChunkHandle handle : leaderless)
-    Recover(*chunks_.FindOpen(handle), "its primary has restarted");
-  TellRecoveries(id, true);
+    Recover(*chunks_.FindOpen(handle), "its primary has restarted", Use::kNone);
+  TellRecoveries(id, true, registration.restarted);
   repair_.LookAtServer(id, now);
 
   v1::RegisterResponse response;
@@ -130,12 +132,18 @@ void Manager::TakeOpenReport(OpenChunk& chunk, ServerId server, const v1::Replic
     member_found = true;
   }
   if (!member_found || chunk.recovery) return;
-  if (report.damaged()) return Recover(chunk, StrCat("server ", server, " reports it damaged"));
+  if (report.damaged())
+    return Recover(chunk, StrCat("server ", server, " reports it damaged"), Use::kAppended);
   if (report.sealed() || report.epoch() != chunk.record.epoch())
-    return Recover(chunk, StrCat("server ", server, " holds it in epoch ", report.epoch()));
+    return Recover(chunk, StrCat("server ", server, " holds it in epoch ", report.epoch()),
+                   Use::kNone);
+  if (PLANTED(kResumePrimary) && chunk.primary() == server && !report.primary()) {
+    ChunkRecovery::SendOpen again{server, chunk.epoch(), server, report.length(), 0};
+    return Act(chunk, again);
+  }
   if (chunk.primary() == server && !report.primary())
-    return Recover(chunk, StrCat("server ", server, " is primary no more"));
-  if (report.degraded()) return Recover(chunk, "a replica does not keep up");
+    return Recover(chunk, StrCat("server ", server, " is primary no more"), Use::kNone);
+  if (report.degraded()) return Recover(chunk, "a replica does not keep up", Use::kAppended);
 }
 
 void Manager::FinishReport(const ServerState& server, Duration now) {
@@ -146,7 +154,8 @@ void Manager::FinishReport(const ServerState& server, Duration now) {
       if (member.server == server.id && !member.confirmed) lost.push_back(chunk.handle());
   });
   for (ChunkHandle handle : lost)
-    Recover(*chunks_.FindOpen(handle), StrCat("server ", server.id, " does not have it"));
+    Recover(*chunks_.FindOpen(handle), StrCat("server ", server.id, " does not have it"),
+            Use::kNone);
   size_t missing = 0;
   chunks_.ForEachSealed([&](ChunkHandle handle, SealedChunk& chunk) {
     mutex_.AssertHeld();
@@ -180,9 +189,15 @@ void Manager::TakeEvent(ServerId from, const v1::ServerEvent& event, Duration no
     case v1::ServerEvent::REPLICA_LAGGING:
       if (!present || open->recovery) return;
       servers_.Suspect(ServerId(event.about_server()), now, false);
-      return Recover(*open, StrCat("server ", event.about_server(), " does not keep up"));
+      // Not with one that falls behind again and again.
+      return Recover(
+          *open, StrCat("server ", event.about_server(), " does not keep up"),
+          servers_.NoteLag(ServerId(event.about_server()), now) ? Use::kOver : Use::kAppended);
     case v1::ServerEvent::CHUNK_IS_FULL:
-      if (present) Recover(*open, "it is full");
+      if (present) Recover(*open, "it is full", Use::kOver);
+      return;
+    case v1::ServerEvent::CHUNK_IS_IDLE:
+      if (present && !open->recovery) Recover(*open, "nobody appends to it", Use::kNone);
       return;
     case v1::ServerEvent::REPLICA_BAD:
       return ReplicaIsBad(handle, from, false, "its server found it damaged", now);
@@ -195,7 +210,8 @@ void Manager::TakeEvent(ServerId from, const v1::ServerEvent& event, Duration no
 void Manager::ReplicaIsBad(ChunkHandle handle, ServerId server, bool gone, std::string_view why,
                            Duration now) {
   if (OpenChunk* open = chunks_.FindOpen(handle)) {
-    if (open->HasMember(server)) Recover(*open, StrCat("replica on server ", server, ": ", why));
+    if (open->HasMember(server))
+      Recover(*open, StrCat("replica on server ", server, ": ", why), Use::kAppended);
     return;
   }
   SealedChunk* sealed = chunks_.FindSealed(handle);
@@ -231,7 +247,7 @@ void Manager::ReportReplica(const v1::ReportReplicaRequest& report) {
 void Manager::ServerIsGone(ServerId server, Duration now) {
   const ServerState& state = *servers_.Find(server);
   LOG(WARNING) << "lost: server=" << server << " address=" << state.address << ": no heartbeat";
-  TellRecoveries(server, false);
+  TellRecoveries(server, false, false);
   RecoverAllWith(server, StrCat("server ", server, " is lost"));
   repair_.LookAtServer(server, now);
 }

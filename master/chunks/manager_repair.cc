@@ -16,6 +16,7 @@ std::string_view Name(RepairTask::Kind kind) {
     case RepairTask::Kind::kConform: return "conform";
     case RepairTask::Kind::kCopy: return "copy";
     case RepairTask::Kind::kDelete: return "delete";
+    case RepairTask::Kind::kSeal: return "seal";
   }
   return "";
 }
@@ -40,7 +41,34 @@ void Manager::RunRepair(RepairTask task) {
     return;
   }
   executor_->Post([this, task = std::move(task)] {
-    ConformForRepair(task, GetChunk(*log_.Snapshot(), task.handle));
+    absl::StatusOr<std::optional<v1::ChunkRecord>> record = GetChunk(*log_.Snapshot(), task.handle);
+    if (task.kind == RepairTask::Kind::kSeal)
+      SealParked(task, std::move(record));
+    else
+      ConformForRepair(task, std::move(record));
+  });
+}
+
+// A parked chunk has no primary, and every member has promised its epoch: what
+// the log holds of it is final as soon as the log says so.
+void Manager::SealParked(const RepairTask& task,
+                         absl::StatusOr<std::optional<v1::ChunkRecord>> record) {
+  if (!record.ok()) return FinishRepair(task, record.status());
+  if (!record->has_value() || (*record)->chunk().state() != v1::PARKED)
+    return FinishRepair(
+        task, MakeError(v1::NO_ENTRY, StrCat("chunk ", task.handle, " is parked no more")));
+  const v1::Chunk& chunk = (*record)->chunk();
+  v1::MetaOp op;
+  v1::SealChunkOp& seal = *op.mutable_seal_chunk();
+  seal.set_handle(chunk.handle());
+  seal.set_epoch(chunk.epoch());
+  seal.set_length(chunk.length());
+  seal.set_crc32c(chunk.crc32c());
+  *seal.mutable_memory() = LiveMemory(std::move(*(*record)->mutable_memory()));
+  seal.set_mtime_ns((*record)->mtime_ns());
+  absl::MutexLock lock(&mutex_);
+  Propose(std::move(op), [this, task](absl::StatusOr<v1::MetaResult> result) {
+    executor_->Post([this, task, status = result.status()] { FinishRepair(task, status); });
   });
 }
 
@@ -116,7 +144,8 @@ void Manager::DropChunk(ChunkHandle handle, std::vector<ServerId> servers, bool 
   CloseOpen(handle);
   chunks_.RemoveSealed(handle);
   garbage_.Add(handle, servers, logged);
-  if (inode) tails_.OnChunkClosed(inode, Now());
+  AnswerForced(handle, MakeError(v1::NO_ENTRY, StrCat("chunk ", handle, ": its file is removed")));
+  if (inode) tails_.OnChunkSettled(inode, Now());
 }
 
 void Manager::JudgeUnknown(ChunkHandle handle, ServerId server, Duration now) {

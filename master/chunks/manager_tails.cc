@@ -1,5 +1,6 @@
 #include <glog/logging.h>
 
+#include "common/planted.h"
 #include "common/str_cat.h"
 #include "master/chunks/manager.h"
 #include "master/namespace/tables.h"
@@ -19,8 +20,13 @@ void Manager::OpenTail(const v1::OpenTailRequest& request, Duration deadline, Ta
     return Answer(std::move(done),
                   MakeError(v1::SESSION_EXPIRED,
                             StrCat("client ", request.client_id(), ": its session has ended")));
-  // Whom a client cannot reach is no good choice for its next chunk.
   const OpenChunk* failed = chunks_.FindOpen(ChunkHandle(request.failed_handle()));
+  // Silent to a client, but not to us: it is slow, and no other would be faster.
+  if (failed && request.failed_reason() == v1::TIMED_OUT && !failed->recovery &&
+      failed->record.state() == v1::OPEN && failed->epoch() == Epoch(request.failed_epoch()) &&
+      AnswersPromptly(failed->primary(), now))
+    return Answer(std::move(done), failed->record);
+  // Whom a client cannot reach is no good choice for its next chunk.
   if (failed && failed->primary() &&
       (request.failed_reason() == v1::UNREACHABLE || request.failed_reason() == v1::TIMED_OUT))
     servers_.Suspect(failed->primary(), now, false);
@@ -29,12 +35,24 @@ void Manager::OpenTail(const v1::OpenTailRequest& request, Duration deadline, Ta
 
 OpenChunk* Manager::OpenChunkOf(InodeId inode) { return chunks_.OpenOf(inode); }
 
-void Manager::StartRecovery(OpenChunk& chunk, std::string_view why) { Recover(chunk, why); }
+void Manager::Recover(OpenChunk& chunk, std::string_view why, bool full) {
+  // One that comes to grief again and again is left in peace for a while: the
+  // tail opener asks again with every tick.
+  if (!chunk.recovery && !full && Now() < chunk.not_before) return;
+  Recover(chunk, why, full ? Use::kOver : Use::kAppended);
+}
 
 void Manager::ReadInode(InodeId inode) {
   executor_->Post([this, inode] {
-    absl::StatusOr<std::optional<v1::InodeRecord>> record = FindInode(*log_.Snapshot(), inode);
+    std::unique_ptr<KeyValueReader> tables = log_.Snapshot();
+    absl::StatusOr<std::optional<v1::InodeRecord>> record = FindInode(*tables, inode);
+    absl::StatusOr<std::optional<v1::ChunkRecord>> tail;
+    bool at_rest = record.ok() && *record && (*record)->tail_handle() && !(*record)->tail_sealed();
+    if (at_rest) tail = FindChunk(*tables, ChunkHandle((*record)->tail_handle()));
+    tables.reset();
     absl::MutexLock lock(&mutex_);
+    if (at_rest && tail.ok() && *tail && !chunks_.OpenOf(inode)) Unpark(**tail);
+    if (at_rest && !tail.ok()) record = tail.status();
     tails_.OnInode(inode, std::move(record), Now());
   });
 }
@@ -127,7 +145,9 @@ void Manager::Allocate(const ChunkCreation& creation, v1::AllocateChunkOp alloca
   });
 }
 
-bool Manager::SessionIsLive(ClientId client) const { return sessions_.IsLive(client); }
+bool Manager::SessionIsLive(ClientId client) const {
+  return PLANTED(kForgetTooEarly) || sessions_.IsLive(client);
+}
 
 void Manager::Answer(TailDone done, absl::StatusOr<v1::Chunk> answer) {
   if (answer.ok())

@@ -21,7 +21,7 @@ void Manager::FillLocations(v1::Chunk& chunk) const {
   absl::MutexLock lock(&mutex_);
   std::vector<ServerId> usable, doubtful;
   const SealedChunk* sealed = chunks_.FindSealed(ChunkHandle(chunk.handle()));
-  if (chunk.state() == v1::SEALED && sealed) {
+  if ((chunk.state() == v1::SEALED || chunk.state() == v1::PARKED) && sealed) {
     for (const SealedChunk::Replica& replica : sealed->replicas()) {
       const ServerState& server = servers_.AtSlot(replica.server);
       bool sure =
@@ -99,6 +99,7 @@ void Manager::FillStatus(v1::GetStatusResponse& status) const {
   status.set_chunks(chunks_.open_count() + chunks_.sealed_count());
   status.set_open_chunks(chunks_.open_count() - recovering);
   status.set_recovering_chunks(recovering);
+  status.set_parked_chunks(chunks_.parked_count());
   status.set_under_replicated_chunks(under);
   status.set_damaged_replicas(damaged);
   uint64_t capacity = 0, available = 0;

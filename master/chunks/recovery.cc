@@ -1,3 +1,5 @@
+// ChunkRecovery from its start to the agreement; recovery_settle.cc has what
+// comes after.
 #include "master/chunks/recovery.h"
 
 #include <algorithm>
@@ -9,6 +11,8 @@
 namespace appendfs {
 namespace {
 
+constexpr Duration kFirstBackoff = std::chrono::milliseconds(250);
+
 bool SameBytes(const FenceAnswer& a, const FenceAnswer& b) {
   return a.durable_length == b.durable_length && (a.durable_length == 0 || a.crc32c == b.crc32c);
 }
@@ -19,15 +23,35 @@ bool IsUnusable(const absl::Status& status) {
          HasReason(status, v1::CHECKSUM_MISMATCH);
 }
 
+// A known bug: remembers what any replica remembers, its bytes there or not.
+void Unite(v1::DedupMemory& memory, const v1::DedupMemory& other) {
+  for (const v1::ClientMemory& client : other.clients()) {
+    v1::ClientMemory* mine = nullptr;
+    for (v1::ClientMemory& known : *memory.mutable_clients())
+      if (known.client_id() == client.client_id()) mine = &known;
+    if (mine == nullptr) {
+      *memory.add_clients() = client;
+      continue;
+    }
+    uint64_t last = mine->outcomes_size() == 0 ? 0 : mine->outcomes().rbegin()->sequence();
+    for (const auto& outcome : client.outcomes())
+      if (outcome.sequence() > last) *mine->add_outcomes() = outcome;
+  }
+}
+
 }  // namespace
 
-ChunkRecovery::ChunkRecovery(const std::vector<MemberInit>& members, ServerId primary, Epoch epoch,
-                             const RecoveryOptions& options)
-    : options_(options), primary_(primary), epoch_(epoch) {
-  for (const MemberInit& member : members) {
+ChunkRecovery::ChunkRecovery(const Setup& setup, const RecoveryOptions& options)
+    : options_(options),
+      primary_(setup.primary),
+      longest_to_keep_(setup.longest_to_keep),
+      wanted_(setup.wanted),
+      epoch_(setup.epoch) {
+  for (const MemberInit& member : setup.members) {
     Replica replica;
     replica.server = member.server;
     replica.up = member.up;
+    replica.prompt = member.prompt;
     replicas_.push_back(std::move(replica));
   }
 }
@@ -52,12 +76,53 @@ size_t ChunkRecovery::NeededAnswers() const {
   return PLANTED(kTooFewAnswers) ? 1 : Members() - kWriteQuorum + 1;
 }
 
-size_t ChunkRecovery::LiveHolders() const {
-  return static_cast<size_t>(std::count_if(replicas_.begin(), replicas_.end(),
-                                           [](const auto& r) { return r.holds && r.up; }));
+// Whether the chunk may go on to live, reopened or parked.
+bool ChunkRecovery::Keepable() const {
+  return longest_to_keep_ > 0 && !forced_ && vain_openings_ < 2;
 }
 
-void ChunkRecovery::Start(Duration now) { Step(now); }
+Duration ChunkRecovery::Retry(Replica& replica, Duration now) {
+  Duration wait = options_.retry * (1 << std::min(replica.failures++, 6));
+  return now + std::min(wait, options_.longest_retry);
+}
+
+void ChunkRecovery::Start(Duration now) {
+  begin_at_ = now;
+  Step(now);
+}
+
+void ChunkRecovery::Want(Duration now) {
+  if (wanted_) return;
+  wanted_ = true;
+  Step(now);
+}
+
+void ChunkRecovery::MustSeal(Duration now) {
+  if (longest_to_keep_ == 0) return;
+  longest_to_keep_ = 0;
+  Step(now);
+}
+
+void ChunkRecovery::Force(Duration now) {
+  forced_ = true;
+  begin_at_ = now;
+  fencing_since_ = now;  // once more a moment for answers
+  Step(now);
+}
+
+void ChunkRecovery::TryBegin(Duration now) {
+  bool enough = UpMembers() >= NeededAnswers() || forced_;
+  if (!enough) {
+    enough_since_.reset();
+    return;
+  }
+  if (!enough_since_) enough_since_ = now;
+  // Until the rest is there, or will not come soon: fenced without it, the
+  // chunk could only be sealed.
+  bool hurry = wanted_ || !Keepable() || UpMembers() == Members();
+  if (now < begin_at_ || (!hurry && now < *enough_since_ + options_.patience)) return;
+  Begin();
+}
 
 void ChunkRecovery::Begin() {
   epoch_ = epoch_.Next();
@@ -67,20 +132,29 @@ void ChunkRecovery::Begin() {
   for (Replica& replica : replicas_) {
     replica.fence = Fence::kNone;
     replica.answer.reset();
-    replica.holds = replica.copying = false;
+    replica.holds = replica.copying = replica.opened = false;
     replica.copy_retry = {};
   }
   actions_.push_back(LogBegin{epoch_});
 }
 
+// It came to nothing in this epoch. The more often, the longer until the next.
+void ChunkRecovery::StartOver(Duration now) {
+  state_ = State::kWaiting;
+  enough_since_.reset();
+  begin_at_ = now;
+  if (restarts_ > 0)
+    begin_at_ +=
+        std::min<Duration>(kFirstBackoff * (1 << std::min(restarts_, 8)), options_.longest_backoff);
+  ++restarts_;
+  Step(now);
+}
+
 void ChunkRecovery::OnBeginLogged(const absl::Status& status, Duration now) {
   if (state_ != State::kBeginning) return;
-  if (!status.ok()) {
-    state_ = State::kEnded;
-    actions_.push_back(Abandoned{status});
-    return;
-  }
+  if (!status.ok()) return End(status, Abandoned{});
   state_ = State::kFencing;
+  fencing_since_ = now;
   Step(now);
 }
 
@@ -95,12 +169,14 @@ void ChunkRecovery::SendFences(Duration now) {
   }
 }
 
-void ChunkRecovery::OnFenceAnswer(ServerId server, Epoch epoch, absl::StatusOr<FenceAnswer> answer,
+bool ChunkRecovery::OnFenceAnswer(ServerId server, Epoch epoch, absl::StatusOr<FenceAnswer> answer,
                                   Duration now) {
   Replica* replica = Find(server);
-  if (!replica || epoch != epoch_ || replica->fence == Fence::kAnswered) return;
-  if (!answer.ok() && replica->fence != Fence::kAsked) return;
+  if (!replica || epoch != epoch_ || replica->fence == Fence::kAnswered) return false;
+  if (!answer.ok() && replica->fence != Fence::kAsked) return false;
+  bool news = replica->failures == 0;
   if (answer.ok()) {
+    replica->failures = 0;
     replica->fence = Fence::kAnswered;
     replica->answer = *std::move(answer);
     if (state_ == State::kCopying || state_ == State::kSealing) MarkHolder(*replica);
@@ -108,31 +184,26 @@ void ChunkRecovery::OnFenceAnswer(ServerId server, Epoch epoch, absl::StatusOr<F
     replica->fence = Fence::kUnusable;
   } else {
     replica->fence = Fence::kFailed;
-    replica->fence_retry = now + options_.retry;
+    replica->fence_retry = Retry(*replica, now);
   }
   Step(now);
+  return news;
 }
 
 void ChunkRecovery::MarkHolder(Replica& replica) {
   if (replica.answer && SameBytes(*replica.answer, agreed_)) replica.holds = true;
 }
 
-bool ChunkRecovery::Agree(Duration now) {
-  std::vector<const Replica*> answered;
+// Live replicas of the longest length that stands. Without those of longer
+// ones that are gone the rest may still be answers enough.
+std::vector<const ChunkRecovery::Replica*> ChunkRecovery::LongestAnswers() const {
+  std::vector<const Replica*> answered, source;
   for (const Replica& replica : replicas_)
     if (replica.fence == Fence::kAnswered) answered.push_back(&replica);
-  if (answered.size() < NeededAnswers()) {
-    enough_since_.reset();
-    return false;
-  }
-  if (!enough_since_) enough_since_ = now;
-
-  // The longest answer stands, and a live server must hold it. Without the
-  // longest ones the rest may still be answers enough.
-  std::vector<const Replica*> source;
   auto sealed = std::find_if(answered.begin(), answered.end(),
                              [](const Replica* r) { return r->answer->sealed; });
-  while (source.empty() && answered.size() >= NeededAnswers()) {
+  const size_t needed = forced_ ? 1 : NeededAnswers();
+  while (source.empty() && answered.size() >= needed) {
     uint64_t length = 0;
     for (const Replica* replica : answered)
       length = PLANTED(kAgreeOnShortest) && replica != answered.front()
@@ -145,7 +216,21 @@ bool ChunkRecovery::Agree(Duration now) {
     std::erase_if(answered, [&](const Replica* r) { return r->answer->durable_length == length; });
     sealed = answered.end();
   }
-  if (source.empty()) return false;
+  return source;
+}
+
+bool ChunkRecovery::Agree(Duration now) {
+  auto answers =
+      static_cast<size_t>(std::count_if(replicas_.begin(), replicas_.end(), [](const Replica& r) {
+        return r.fence == Fence::kAnswered;
+      }));
+  if (answers < NeededAnswers()) {
+    enough_since_.reset();
+    return forced_ && AgreeByForce(now);
+  }
+  if (!enough_since_) enough_since_ = now;
+  std::vector<const Replica*> source = LongestAnswers();
+  if (source.empty()) return forced_ && AgreeByForce(now);
 
   // Replicas of one length have the same bytes, unless a disk lied: then those
   // that agree with each other are believed, and the primary before others.
@@ -165,126 +250,66 @@ bool ChunkRecovery::Agree(Duration now) {
   auto holders = std::count_if(source.begin(), source.end(), [&](const Replica* r) {
     return SameBytes(*r->answer, *best->answer);
   });
-  bool quorum = holders >= kWriteQuorum || best->answer->durable_length == 0;
-  bool more_may_come = std::any_of(replicas_.begin(), replicas_.end(), [](const Replica& r) {
-    return r.member && r.up && r.fence == Fence::kAsked;
+  const uint64_t length = best->answer->durable_length;
+  bool quorum = holders >= kWriteQuorum || length == 0;
+  bool keep = Keepable() && length <= longest_to_keep_ && !best->answer->sealed && AllMayAnswer();
+  bool more_may_come = std::any_of(replicas_.begin(), replicas_.end(), [&](const Replica& r) {
+    return r.member && r.up && r.fence == Fence::kAsked && (r.prompt || !wanted_);
   });
-  if (!quorum && more_may_come && now < *enough_since_ + options_.grace) return false;
+  if ((keep || (!quorum && more_may_come)) && answers < Members() && now < *enough_since_ + Grace())
+    return false;
 
   agreed_ = *best->answer;
+  if (PLANTED(kMergeMemories))
+    for (const Replica& replica : replicas_)
+      if (replica.answer) Unite(agreed_.memory, replica.answer->memory);
   for (Replica& replica : replicas_) MarkHolder(replica);
   return true;
 }
 
+// With what there is, after a last moment for those that have been asked.
+bool ChunkRecovery::AgreeByForce(Duration now) {
+  bool asked = std::any_of(replicas_.begin(), replicas_.end(), [](const Replica& r) {
+    return r.member && r.up && r.fence == Fence::kAsked;
+  });
+  if (asked && now < fencing_since_ + options_.opening) return false;
+  std::vector<const Replica*> source = LongestAnswers();
+  agreed_ = source.empty() ? FenceAnswer{} : *source.front()->answer;
+  for (Replica& replica : replicas_) MarkHolder(replica);
+  return true;
+}
+
+bool ChunkRecovery::AllMayAnswer() const {
+  return std::all_of(replicas_.begin(), replicas_.end(), [&](const Replica& r) {
+    if (!r.member || r.fence == Fence::kAnswered) return true;
+    if (!r.up || r.fence == Fence::kUnusable) return false;
+    return !wanted_ || (r.prompt && r.fence == Fence::kAsked);
+  });
+}
+
 void ChunkRecovery::Step(Duration now) {
-  if (state_ == State::kWaiting && UpMembers() >= NeededAnswers()) Begin();
+  if (state_ == State::kWaiting) TryBegin(now);
   if (state_ == State::kFencing || state_ == State::kCopying) SendFences(now);
   if (state_ == State::kFencing && Agree(now)) {
     state_ = State::kCopying;
     copying_since_ = now;
   }
   if (state_ == State::kCopying) StepCopying(now);
-}
-
-void ChunkRecovery::StepCopying(Duration now) {
-  size_t live = LiveHolders();
-  if (live >= kWriteQuorum || PLANTED(kSealBeforeTwo) || agreed_.durable_length == 0)
-    return ProposeSeal();
-  auto under_way = std::count_if(replicas_.begin(), replicas_.end(),
-                                 [](const Replica& r) { return r.copying && r.up; });
-  bool hopeless = copies_fail_ && under_way == 0 && now - copying_since_ >= options_.copying;
-  if (live == 0 || hopeless) {
-    // What was agreed on is out of reach: its holders are gone, or have been
-    // damaged since they answered. Within an epoch the length never changes,
-    // so start again with a new one.
-    state_ = State::kWaiting;
-    if (UpMembers() >= NeededAnswers()) Begin();
-    return;
-  }
-  for (Replica& replica : replicas_) {
-    bool willing = replica.up && !replica.holds && !replica.copying && replica.copy_retry <= now;
-    if (willing && (!replica.member || replica.fence == Fence::kAnswered)) Copy(replica);
-  }
-  under_way = std::count_if(replicas_.begin(), replicas_.end(),
-                            [](const Replica& r) { return r.copying && r.up; });
-  if (live + static_cast<size_t>(under_way) >= kWriteQuorum || target_asked_ || now < target_retry_)
-    return;
-  PickTarget pick;
-  pick.bytes = agreed_.durable_length;
-  for (const Replica& replica : replicas_) pick.exclude.push_back(replica.server);
-  target_asked_ = true;
-  actions_.push_back(std::move(pick));
-}
-
-void ChunkRecovery::OnTarget(ServerId server, Duration now) {
-  if (state_ != State::kCopying || !target_asked_) return;
-  target_asked_ = false;
-  if (server) {
-    Replica replica;
-    replica.server = server;
-    replica.member = false;
-    replica.up = true;
-    replicas_.push_back(std::move(replica));
-    return Copy(replicas_.back());
-  }
-  // Nowhere else: a member whose replica is of no use can be given a new one.
-  target_retry_ = now + options_.retry;
-  for (Replica& replica : replicas_) {
-    bool willing = replica.up && !replica.holds && !replica.copying && replica.copy_retry <= now;
-    if (willing && replica.fence == Fence::kUnusable) return Copy(replica);
+  if (state_ == State::kOpening && now >= opening_since_ + options_.opening) {
+    ++vain_openings_;
+    StartOver(now);
   }
 }
 
-void ChunkRecovery::Copy(Replica& replica) {
-  replica.copying = true;
-  SendConform conform{
-      replica.server, epoch_, agreed_.durable_length, agreed_.crc32c, agreed_.mtime_ns,
-      agreed_.memory, {}};
-  for (const Replica& other : replicas_)
-    if (other.holds && other.up) conform.sources.push_back(other.server);
-  actions_.push_back(std::move(conform));
-}
-
-void ChunkRecovery::OnConformAnswer(ServerId server, Epoch epoch, const absl::Status& status,
-                                    Duration now) {
-  Replica* replica = Find(server);
-  if (!replica || epoch != epoch_ || !replica->copying) return;
-  replica->copying = false;
-  if (status.ok()) {
-    replica->holds = true;
-  } else {
-    replica->copy_retry = now + options_.retry;
-    copies_fail_ = true;
-  }
-  Step(now);
-}
-
-void ChunkRecovery::ProposeSeal() {
-  state_ = State::kSealing;
-  actions_.push_back(LogSeal{epoch_, agreed_.durable_length,
-                             agreed_.durable_length == 0 ? 0 : agreed_.crc32c, agreed_.mtime_ns,
-                             agreed_.memory});
-}
-
-void ChunkRecovery::OnSealLogged(const absl::Status& status, Duration now) {
-  if (state_ != State::kSealing) return;
-  state_ = State::kEnded;
-  if (!status.ok()) {
-    actions_.push_back(Abandoned{status});
-    return;
-  }
-  Sealed sealed;
-  for (const Replica& replica : replicas_)
-    (replica.holds ? sealed.holders : sealed.strays).push_back(replica.server);
-  actions_.push_back(std::move(sealed));
-}
-
-void ChunkRecovery::OnServerUp(ServerId server, Duration now) {
+void ChunkRecovery::OnServerUp(ServerId server, bool restarted, Duration now) {
   Replica* replica = Find(server);
   if (!replica) return;
-  replica->up = true;
+  replica->up = replica->prompt = true;
+  replica->failures = 0;
   if (replica->fence == Fence::kFailed || replica->fence == Fence::kUnusable)
     replica->fence = Fence::kNone;
+  begin_at_ = std::min(begin_at_, now + options_.retry);
+  if (state_ == State::kOpening && restarted && replica->member) return StartOver(now);
   Step(now);
 }
 
@@ -296,6 +321,7 @@ void ChunkRecovery::OnServerDown(ServerId server, Duration now) {
     replica->fence = Fence::kFailed;
     replica->fence_retry = now;
   }
+  if (state_ == State::kOpening && replica->member) return StartOver(now);
   Step(now);
 }
 
@@ -320,6 +346,9 @@ std::string ChunkRecovery::Describe() const {
       return StrCat("copying ", agreed_.durable_length, " bytes: ", LiveHolders(),
                     " live servers hold them, 2 are needed");
     case State::kSealing: return "sealing";
+    case State::kReopening:
+    case State::kOpening: return "reopening";
+    case State::kParking: return "parking";
     case State::kEnded: return "ended";
   }
   return "";

@@ -53,6 +53,7 @@ std::vector<RepairTask> RepairPlanner::Plan(Duration now, bool safe_mode) {
 std::optional<Duration> RepairPlanner::Decide(ChunkHandle handle, const SealedChunk& chunk,
                                               Duration since, Duration now, bool safe_mode,
                                               std::vector<RepairTask>& tasks) {
+  if (chunk.parked()) return DecideParked(handle, chunk, since, now, safe_mode, tasks);
   struct Live {
     const SealedChunk::Replica* replica;
     const ServerState* server;
@@ -108,6 +109,26 @@ std::optional<Duration> RepairPlanner::Decide(ChunkHandle handle, const SealedCh
   return std::max(now + kNothingToDo, since + options_.grace);
 }
 
+std::optional<Duration> RepairPlanner::DecideParked(ChunkHandle handle, const SealedChunk& chunk,
+                                                    Duration since, Duration now, bool safe_mode,
+                                                    std::vector<RepairTask>& tasks) {
+  std::vector<ServerId> taken;
+  size_t good = 0, bad = 0;
+  for (const SealedChunk::Replica& replica : chunk.replicas()) {
+    const ServerState& server = servers_.AtSlot(replica.server);
+    taken.push_back(server.id);
+    if (!server.alive) continue;
+    (replica.health == ReplicaHealth::kGood ? good : bad) += 1;
+  }
+  if (good >= kReplicationFactor && bad == 0) return std::nullopt;
+  // As long as there is nowhere to put another replica, waiting for the one
+  // that is away costs nothing and keeps the chunk open.
+  bool helps = bad > 0 || PlaceCopy(servers_.Candidates(now), chunk.length(), taken);
+  if (!safe_mode && good > 0 && helps && now - since >= options_.grace)
+    Launch({RepairTask::Kind::kSeal, handle, ServerId(), {}}, tasks);
+  return std::max(now + kNothingToDo, since + options_.grace);
+}
+
 bool RepairPlanner::CopyMissing(ChunkHandle handle, const SealedChunk& chunk, size_t live,
                                 std::vector<ServerId> taken, const std::vector<ServerId>& sources,
                                 Duration now, std::vector<RepairTask>& tasks) {
@@ -139,6 +160,10 @@ void RepairPlanner::OnDone(const RepairTask& task, const absl::Status& status, D
   --(task.kind == RepairTask::Kind::kCopy ? copies_ : conforms_);
   SealedChunk* chunk = chunks_.FindSealed(task.handle);
   if (!chunk) return;
+  if (task.kind == RepairTask::Kind::kSeal) {
+    if (status.ok()) chunk->Seal();
+    return Schedule(task.handle, status.ok() ? now : now + options_.retry, now);
+  }
   ServerSlot slot = servers_.SlotOf(task.server);
   if (task.kind == RepairTask::Kind::kDelete) {
     if (status.ok()) chunk->Drop(slot);

@@ -21,6 +21,7 @@ struct RepairTask {
     kConform,  // make a replica that is there right, and seal it
     kCopy,     // build one where none is, or where it is of no use
     kDelete,   // there are enough others
+    kSeal,     // a parked chunk that has lost a replica: only sealed ones are copied
   };
   Kind kind = Kind::kConform;
   ChunkHandle handle;
@@ -35,8 +36,8 @@ struct RepairOptions {
   size_t conforms_at_once = 512;
 };
 
-// Decides what is done so that every sealed chunk has three good replicas on
-// live servers, and no other. Looks only at chunks it was pointed at. A plain
+// Decides what is done so that every sealed or parked chunk has three good
+// replicas on live servers, and no other. Looks only at chunks it was pointed at. A plain
 // state machine over the two tables, which it does not own; the caller carries
 // out the tasks and reports each one's end. Not thread-safe.
 class RepairPlanner {
@@ -64,6 +65,10 @@ class RepairPlanner {
   // Adds what is to be done now; when to look again, or never.
   std::optional<Duration> Decide(ChunkHandle handle, const SealedChunk& chunk, Duration since,
                                  Duration now, bool safe_mode, std::vector<RepairTask>& tasks);
+  // Only the log can help a parked chunk; replicas are repaired once it is sealed.
+  std::optional<Duration> DecideParked(ChunkHandle handle, const SealedChunk& chunk, Duration since,
+                                       Duration now, bool safe_mode,
+                                       std::vector<RepairTask>& tasks);
   // One more copy, on a server that has none, if there is one to be had.
   bool CopyMissing(ChunkHandle handle, const SealedChunk& chunk, size_t live,
                    std::vector<ServerId> taken, const std::vector<ServerId>& sources, Duration now,

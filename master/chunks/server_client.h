@@ -27,6 +27,8 @@ class ServerClient {
                     Done<v1::FenceResponse> done) = 0;
   virtual void Call(const std::string& address, v1::ConformRequest request, Duration timeout,
                     Done<v1::ConformResponse> done) = 0;
+  virtual void Call(const std::string& address, v1::OpenChunksRequest request, Duration timeout,
+                    Done<v1::OpenChunksResponse> done) = 0;
   virtual void Call(const std::string& address, v1::DeleteChunksRequest request, Duration timeout,
                     Done<v1::DeleteChunksResponse> done) = 0;
   virtual void Call(const std::string& address, v1::InspectRequest request, Duration timeout,

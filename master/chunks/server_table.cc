@@ -1,12 +1,17 @@
 #include "master/chunks/server_table.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace appendfs {
 namespace {
 
 // Ticks come far more often; a longer gap is this process standing still.
 constexpr Duration kLongTick = std::chrono::milliseconds(500);
+
+constexpr Duration kOneLapse = std::chrono::seconds(1);
+constexpr Duration kForgiven = std::chrono::seconds(30);
+constexpr Duration kFresh = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -32,6 +37,7 @@ ServerTable::Registration ServerTable::Register(ServerId id, const v1::RegisterR
   ServerState& server = Ensure(id);
   Registration result;
   result.restarted = server.registration != 0 && server.start_id != request.start_id();
+  if (server.start_id != request.start_id()) server.started = now;
   server.address = request.address();
   server.start_id = request.start_id();
   server.registration += 1;
@@ -71,6 +77,30 @@ void ServerTable::Suspect(ServerId id, Duration now, bool create_failed) {
   ServerState& server = Ensure(id);
   server.suspect_until = now + options_.suspect_for;
   if (create_failed) server.last_failed_create = now;
+}
+
+bool ServerTable::NoteLag(ServerId id, Duration now) {
+  if (!Find(id)) return false;
+  ServerState& server = Ensure(id);
+  // All its chunks tell of one lapse.
+  if (!server.lagged || now - *server.lagged >= kForgiven)
+    server.lapses = 1;
+  else if (now - *server.lagged >= kOneLapse)
+    server.lapses += 1;
+  server.lagged = now;
+  return server.lapses > 1;
+}
+
+ServerId ServerTable::ChoosePrimary(std::span<const ServerId> members, Duration now) const {
+  auto unfitness = [&](ServerId id) {
+    const ServerState* server = Find(id);
+    bool fresh = server && server->started && now - *server->started < kFresh;
+    return std::tuple(!server || !server->alive || now < server->suspect_until, fresh,
+                      server ? server->primaries : 0, id);
+  };
+  return *std::min_element(members.begin(), members.end(), [&](ServerId a, ServerId b) {
+    return unfitness(a) < unfitness(b);
+  });
 }
 
 std::vector<ServerId> ServerTable::Tick(Duration now) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,9 @@ struct ServerState {
   Duration last_heard{};      // master's start if never
   Duration suspect_until{};   // failed a command: other servers are preferred
   Duration last_failed_create{Duration::min()};
+  std::optional<Duration> started;  // when this master saw its process first
+  std::optional<Duration> lagged;   // when it last did not keep up
+  int lapses = 0;                   // of keeping up, one soon after the other
   uint64_t capacity_bytes = 0, available_bytes = 0, chunks = 0;
   std::vector<v1::DiskInfo> disks;  // as it last told
   uint32_t open_chunks = 0;         // replicas that still grow, as the master counts
@@ -63,6 +68,12 @@ class ServerTable {
   void SetReported(ServerId id);
   // A command failed: do not choose it if there is another one.
   void Suspect(ServerId id, Duration now, bool create_failed);
+  // It did not keep up as a replica. True if that is no single lapse.
+  bool NoteLag(ServerId id, Duration now);
+  // The best of these to put appends in order: none that a command could not
+  // reach lately or that has just started, if there is a choice; then the one
+  // with the least to do.
+  ServerId ChoosePrimary(std::span<const ServerId> members, Duration now) const;
   // Servers that have been silent for too long, each told once. Time in which
   // this process itself did not run does not count.
   std::vector<ServerId> Tick(Duration now);

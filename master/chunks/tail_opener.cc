@@ -43,7 +43,7 @@ void TailOpener::Open(const v1::OpenTailRequest& request, Duration deadline, Don
   EraseIfOver(inode);
 }
 
-void TailOpener::OnChunkClosed(InodeId inode, Duration now) {
+void TailOpener::OnChunkSettled(InodeId inode, Duration now) {
   Run* run = Find(inode);
   if (run && run->state == State::kIdle) Advance(*run, now);
   EraseIfOver(inode);
@@ -75,9 +75,10 @@ void TailOpener::AnswerOpen(Run& run, OpenChunk& chunk) {
       }
       continue;
     }
-    if (open)
-      host_.StartRecovery(chunk, StrCat("a client reports: ", ReasonName(waiter.failed_reason)));
+    const v1::Reason reason = waiter.failed_reason;
     run.waiters.push_back(std::move(waiter));
+    bool full = !newer && (reason == v1::CHUNK_FULL || reason == v1::TOO_LARGE);
+    host_.Recover(chunk, StrCat("a client reports: ", ReasonName(reason)), full);
   }
 }
 
@@ -91,6 +92,9 @@ void TailOpener::OnInode(InodeId inode, absl::StatusOr<std::optional<v1::InodeRe
     Fail(*run, MakeError(v1::NO_ENTRY, StrCat("inode ", inode, ": no such file")));
   } else if ((*record)->attributes().type() != v1::REGULAR) {
     Fail(*run, MakeError(v1::INVALID, StrCat("inode ", inode, ": not a regular file")));
+  } else if (OpenChunk* chunk = host_.OpenChunkOf(inode)) {
+    run->state = State::kIdle;
+    AnswerOpen(*run, *chunk);
   } else {
     run->record = *std::move(*record);
     run->state = State::kPlacing;

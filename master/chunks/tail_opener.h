@@ -29,8 +29,11 @@ class TailOpener {
    public:
     virtual ~Host() = default;
     virtual OpenChunk* OpenChunkOf(InodeId inode) = 0;
-    virtual void StartRecovery(OpenChunk& chunk, std::string_view why) = 0;
-    // Then OnInode.
+    // It does not serve somebody who waits to append; `full`: for good. Under
+    // way already, the recovery learns that somebody waits.
+    virtual void Recover(OpenChunk& chunk, std::string_view why, bool full) = 0;
+    // Then OnInode. If the file's last chunk is parked, its reopening has been
+    // started, and OpenChunkOf knows it by then.
     virtual void ReadInode(InodeId inode) = 0;
     virtual absl::StatusOr<ChunkPlacement> Place() = 0;
     // A handle of its own, or none: then OnHandles comes once there are some.
@@ -52,8 +55,9 @@ class TailOpener {
   // `deadline` is monotonic.
   void Open(const v1::OpenTailRequest& request, Duration deadline, Done done, Duration now);
 
-  // The inode's open chunk is gone: sealed, dropped or given up.
-  void OnChunkClosed(InodeId inode, Duration now);
+  // The inode's open chunk is gone: sealed, parked, dropped or given up; or it
+  // is open again.
+  void OnChunkSettled(InodeId inode, Duration now);
   // nullopt: there is no such inode.
   void OnInode(InodeId inode, absl::StatusOr<std::optional<v1::InodeRecord>> record, Duration now);
   void OnHandles(Duration now);

@@ -61,6 +61,33 @@ void AdvanceTimes(v1::Attributes& attributes, uint64_t appended_ns) {
   attributes.clear_mtime_set_ns();
 }
 
+// A recovery ends in the epoch it was logged with.
+absl::Status CheckRecovery(const v1::Chunk& chunk, uint64_t epoch, uint64_t length) {
+  if (epoch != chunk.epoch() || chunk.state() != v1::RECOVERING)
+    return MakeError(v1::STALE_EPOCH,
+                     StrCat("chunk ", chunk.handle(), " is in epoch ", chunk.epoch(),
+                            ": a recovery of epoch ", epoch, " cannot end there"));
+  if (length > chunk.capacity())
+    return MakeError(v1::INVALID, StrCat("chunk ", chunk.handle(), ": ", length,
+                                         " bytes are more than its capacity"));
+  return absl::OkStatus();
+}
+
+// Keeps the record of a chunk that goes on, and in its file when it was last
+// appended to.
+template <class Request>
+absl::Status NoteAppended(const v1::Chunk& chunk, const Request& request, v1::ChunkRecord& record,
+                          Operation& operation) {
+  record.set_mtime_ns(std::max(record.mtime_ns(), request.mtime_ns()));
+  PutChunk(operation.tables, record);
+  if (request.length() == 0) return absl::OkStatus();
+  APPENDFS_ASSIGN_OR_RETURN(v1::InodeRecord file,
+                            GetInode(operation.tables, InodeId(chunk.inode())));
+  AdvanceTimes(*file.mutable_attributes(), request.mtime_ns());
+  PutInode(operation.tables, file);
+  return absl::OkStatus();
+}
+
 // Takes a last chunk that stayed empty out of its file.
 absl::Status DropTail(v1::InodeRecord& file, const v1::Chunk& chunk, Operation& operation) {
   DiscardChunk(operation, chunk);
@@ -132,8 +159,41 @@ absl::Status ApplyBeginRecovery(const v1::BeginRecoveryOp& request, Operation& o
                                              ": epoch ", request.epoch(), " cannot follow"));
   chunk.set_epoch(request.epoch());
   chunk.set_state(v1::RECOVERING);
+  chunk.clear_length();
+  chunk.clear_crc32c();
   chunk.set_primary_id(0);
   PutChunk(operation.tables, record);
+  *operation.result.mutable_chunk() = std::move(record);
+  return absl::OkStatus();
+}
+
+absl::Status ApplyReopenChunk(const v1::ReopenChunkOp& request, Operation& operation) {
+  ChunkHandle handle(request.handle());
+  APPENDFS_ASSIGN_OR_RETURN(v1::ChunkRecord record, GetUnsealed(operation.tables, handle));
+  v1::Chunk& chunk = *record.mutable_chunk();
+  APPENDFS_RETURN_IF_ERROR(CheckRecovery(chunk, request.epoch(), request.length()));
+  auto is_primary = [&](const auto& member) { return member.server_id() == request.primary_id(); };
+  if (std::none_of(chunk.replicas().begin(), chunk.replicas().end(), is_primary))
+    return MakeError(v1::INVALID, StrCat("chunk ", handle, ": server ", request.primary_id(),
+                                         " is no member of it"));
+  chunk.set_state(v1::OPEN);
+  chunk.set_primary_id(request.primary_id());
+  record.clear_memory();
+  APPENDFS_RETURN_IF_ERROR(NoteAppended(chunk, request, record, operation));
+  *operation.result.mutable_chunk() = std::move(record);
+  return absl::OkStatus();
+}
+
+absl::Status ApplyParkChunk(const v1::ParkChunkOp& request, Operation& operation) {
+  ChunkHandle handle(request.handle());
+  APPENDFS_ASSIGN_OR_RETURN(v1::ChunkRecord record, GetUnsealed(operation.tables, handle));
+  v1::Chunk& chunk = *record.mutable_chunk();
+  APPENDFS_RETURN_IF_ERROR(CheckRecovery(chunk, request.epoch(), request.length()));
+  chunk.set_state(v1::PARKED);
+  chunk.set_length(request.length());
+  chunk.set_crc32c(request.crc32c());
+  *record.mutable_memory() = request.memory();
+  APPENDFS_RETURN_IF_ERROR(NoteAppended(chunk, request, record, operation));
   *operation.result.mutable_chunk() = std::move(record);
   return absl::OkStatus();
 }
@@ -143,13 +203,9 @@ absl::Status ApplySealChunk(const v1::SealChunkOp& request, Operation& operation
   ChunkHandle handle(request.handle());
   APPENDFS_ASSIGN_OR_RETURN(v1::ChunkRecord record, GetUnsealed(tables, handle));
   v1::Chunk& chunk = *record.mutable_chunk();
-  if (request.epoch() != chunk.epoch() || chunk.state() != v1::RECOVERING)
-    return MakeError(v1::STALE_EPOCH,
-                     StrCat("chunk ", handle, " is in epoch ", chunk.epoch(),
-                            ": it cannot be sealed by a recovery of epoch ", request.epoch()));
-  if (request.length() > chunk.capacity())
-    return MakeError(v1::INVALID, StrCat("chunk ", handle, ": ", request.length(),
-                                         " bytes are more than its capacity"));
+  bool as_parked = chunk.state() == v1::PARKED && request.epoch() == chunk.epoch() &&
+                   request.length() == chunk.length() && request.crc32c() == chunk.crc32c();
+  if (!as_parked) APPENDFS_RETURN_IF_ERROR(CheckRecovery(chunk, request.epoch(), request.length()));
   APPENDFS_ASSIGN_OR_RETURN(v1::InodeRecord file, GetInode(tables, InodeId(chunk.inode())));
 
   chunk.set_state(v1::SEALED);

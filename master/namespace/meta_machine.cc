@@ -28,6 +28,8 @@ absl::Status Dispatch(Operation& operation) {
     case v1::MetaOp::kAllocateChunk: return ApplyAllocateChunk(op.allocate_chunk(), operation);
     case v1::MetaOp::kBeginRecovery: return ApplyBeginRecovery(op.begin_recovery(), operation);
     case v1::MetaOp::kSealChunk: return ApplySealChunk(op.seal_chunk(), operation);
+    case v1::MetaOp::kReopenChunk: return ApplyReopenChunk(op.reopen_chunk(), operation);
+    case v1::MetaOp::kParkChunk: return ApplyParkChunk(op.park_chunk(), operation);
     case v1::MetaOp::kForgetGarbage: return ApplyForgetGarbage(op.forget_garbage(), operation);
     case v1::MetaOp::OP_NOT_SET: break;
   }

@@ -37,6 +37,8 @@ absl::Status ApplyReserveHandles(const v1::ReserveHandlesOp& request, Operation&
 absl::Status ApplyAllocateChunk(const v1::AllocateChunkOp& request, Operation& operation);
 absl::Status ApplyBeginRecovery(const v1::BeginRecoveryOp& request, Operation& operation);
 absl::Status ApplySealChunk(const v1::SealChunkOp& request, Operation& operation);
+absl::Status ApplyReopenChunk(const v1::ReopenChunkOp& request, Operation& operation);
+absl::Status ApplyParkChunk(const v1::ParkChunkOp& request, Operation& operation);
 absl::Status ApplyForgetGarbage(const v1::ForgetGarbageOp& request, Operation& operation);
 
 }  // namespace appendfs

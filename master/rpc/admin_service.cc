@@ -4,6 +4,7 @@
 
 #include "common/executor.h"
 #include "common/protocol.h"
+#include "common/str_cat.h"
 #include "master/namespace/reads.h"
 #include "master/rpc/reply.h"
 #include "proto/master.grpc.pb.h"
@@ -35,6 +36,17 @@ class AdminService final : public v1::Admin::CallbackService {
     });
     return reactor;
   }
+  Reactor* ForceSeal(Context* context, const v1::ForceSealRequest* request,
+                     v1::ForceSealResponse* response) override {
+    Reactor* reactor = context->DefaultReactor();
+    auto reply = AnswerLater(reactor, response);
+    absl::StatusOr<v1::ForceSealRequest> found = FindChunkToSeal(*request);
+    if (found.ok())
+      parts_.chunks.ForceSeal(*found, context->peer(), std::move(reply));
+    else
+      std::move(reply)(found.status());
+    return reactor;
+  }
 
  private:
   absl::StatusOr<v1::ListServersResponse> DoListServers(const v1::ListServersRequest& request) {
@@ -55,6 +67,20 @@ class AdminService final : public v1::Admin::CallbackService {
     status.set_inodes(inodes);
     parts_.chunks.FillStatus(status);
     return status;
+  }
+
+  // With the handle of the file's last chunk, if it was named by its path.
+  absl::StatusOr<v1::ForceSealRequest> FindChunkToSeal(v1::ForceSealRequest request) {
+    APPENDFS_RETURN_IF_ERROR(CheckProtocol(request.version(), "the client"));
+    if (request.path().empty()) return request;
+    std::unique_ptr<KeyValueReader> tables = parts_.log.Snapshot();
+    APPENDFS_ASSIGN_OR_RETURN(InodeId inode, ResolvePath(*tables, request.path()));
+    APPENDFS_ASSIGN_OR_RETURN(v1::Entry entry, GetEntry(*tables, inode));
+    if (!entry.has_tail())
+      return MakeError(v1::INVALID,
+                       StrCat("'", request.path(), "' has no chunk that is not sealed"));
+    request.set_handle(entry.tail().handle());
+    return request;
   }
 
   absl::StatusOr<v1::GetFileResponse> DoGetFile(const v1::GetFileRequest& request) {

@@ -278,14 +278,15 @@ TEST_F(AppenderCoreTest, SilentTail_IsAskedAboutThenGivenUp) {
   now_ += options_.doubt_after;
   Poll();
   ASSERT_TRUE(ask_);
-  EXPECT_FALSE(ask_->failed_handle) << "only whether it still stands";
+  EXPECT_EQ(ask_->failed_handle, kFirst.handle);
+  EXPECT_EQ(ask_->failed_reason, v1::TIMED_OUT) << "only whether it still stands";
   Tail(kFirst);
   EXPECT_TRUE(sent_.empty());
   now_ += options_.give_up_after;
   Poll();
   ASSERT_TRUE(ask_);
   EXPECT_EQ(ask_->failed_handle, kFirst.handle);
-  EXPECT_EQ(ask_->failed_reason, v1::TIMED_OUT);
+  EXPECT_EQ(ask_->failed_reason, v1::UNREACHABLE);
 }
 
 TEST_F(AppenderCoreTest, SentAndThenNoRoomAnywhere_IsInDoubtWithTheErrnoOfAFullDisk) {

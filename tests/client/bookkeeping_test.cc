@@ -117,14 +117,14 @@ TEST_F(ChunkListTest, RangeBeyondWhatIsKnown_IsStale) {
   *sealed.add_chunks() = MakeChunk(2, 80, v1::SEALED, 5);
   list_.Merge(2, sealed);
   EXPECT_TRUE(HasReason(list_.Cut(80, 20, 100, 40).status(), v1::STALE_EPOCH));
-  EXPECT_EQ(list_.sealed_end(), 85u);
+  EXPECT_EQ(list_.settled_end(), 85u);
 }
 
 TEST_F(ChunkListTest, EmptyTailDropped_SealedOnesStay) {
   list_.Merge(2, v1::FilePlan());
   ASSERT_NE(list_.last(), nullptr);
   EXPECT_EQ(list_.last()->index(), 1u);
-  EXPECT_EQ(list_.sealed_end(), 80u);
+  EXPECT_EQ(list_.settled_end(), 80u);
 }
 
 TEST(FileStatus, TailLength_ComesOnTopOfSealedBytes) {

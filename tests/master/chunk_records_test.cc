@@ -173,6 +173,59 @@ TEST_F(ChunkRecordsTest, Recovery_EpochsRiseByOne) {
   EXPECT_EQ(ns_.ReasonRun(ns_.SealOp(12345, 2, 0)), v1::UNKNOWN_CHUNK);
 }
 
+TEST_F(ChunkRecordsTest, Park_LengthIsThereUntilItIsReopened) {
+  uint64_t handle = ns_.Allocate(file_);
+  v1::MetaOp park;
+  park.mutable_park_chunk()->set_handle(handle);
+  park.mutable_park_chunk()->set_epoch(1);
+  EXPECT_EQ(ns_.ReasonRun(park), v1::STALE_EPOCH) << "not fenced";
+  ns_.Run(ns_.RecoverOp(handle, 2));
+  park.mutable_park_chunk()->set_epoch(2);
+  park.mutable_park_chunk()->set_length(1001);
+  EXPECT_EQ(ns_.ReasonRun(park), v1::INVALID);
+  park.mutable_park_chunk()->set_length(10);
+  park.mutable_park_chunk()->set_crc32c(7);
+  park.mutable_park_chunk()->set_mtime_ns(1ull << 60);
+  EXPECT_EQ(ns_.ReasonRun(park), v1::REASON_UNSPECIFIED);
+  v1::Entry entry = EntryNow();
+  EXPECT_EQ(entry.tail().state(), v1::PARKED);
+  EXPECT_EQ(entry.tail().length(), 10u);
+  EXPECT_EQ(entry.attributes().mtime_ns(), 1ull << 60);
+  EXPECT_EQ(entry.attributes().sealed_bytes(), 0u);
+
+  ns_.Run(ns_.RecoverOp(handle, 3));
+  EXPECT_EQ(EntryNow().tail().length(), 0u);
+  v1::MetaOp reopen;
+  reopen.mutable_reopen_chunk()->set_handle(handle);
+  reopen.mutable_reopen_chunk()->set_epoch(3);
+  reopen.mutable_reopen_chunk()->set_length(10);
+  reopen.mutable_reopen_chunk()->set_primary_id(99);
+  EXPECT_EQ(ns_.ReasonRun(reopen), v1::INVALID) << "no member";
+  const uint64_t member = EntryNow().tail().replicas(1).server_id();
+  reopen.mutable_reopen_chunk()->set_primary_id(member);
+  v1::MetaResult result = ns_.Run(reopen);
+  EXPECT_EQ(result.chunk().chunk().state(), v1::OPEN);
+  EXPECT_EQ(result.chunk().chunk().primary_id(), member);
+  EXPECT_EQ(result.chunk().chunk().epoch(), 3u);
+  EXPECT_EQ(ns_.ReasonRun(reopen), v1::STALE_EPOCH) << "once";
+}
+
+TEST_F(ChunkRecordsTest, Seal_OfAParkedChunk_OnlyAsItIs) {
+  uint64_t handle = ns_.Allocate(file_);
+  ns_.Run(ns_.RecoverOp(handle, 2));
+  v1::MetaOp park;
+  park.mutable_park_chunk()->set_handle(handle);
+  park.mutable_park_chunk()->set_epoch(2);
+  park.mutable_park_chunk()->set_length(10);
+  ns_.Run(park);
+  EXPECT_EQ(ns_.ReasonRun(ns_.SealOp(handle, 2, 9)), v1::STALE_EPOCH);
+  EXPECT_EQ(ns_.ReasonRun(ns_.SealOp(handle, 1, 10)), v1::STALE_EPOCH);
+  v1::MetaOp seal = ns_.SealOp(handle, 2, 10);
+  seal.mutable_seal_chunk()->clear_crc32c();
+  EXPECT_EQ(ns_.ReasonRun(seal), v1::REASON_UNSPECIFIED);
+  EXPECT_EQ(EntryNow().attributes().sealed_bytes(), 10u);
+}
+
 TEST_F(ChunkRecordsTest, Removal_MakesEveryChunkGarbageWithItsServers) {
   uint64_t first = ns_.Allocate(file_);
   ns_.Seal(first, 10);

@@ -49,6 +49,12 @@ class StillChunkManager final : public ChunkManager {
     infos[0].set_reachable(true);
     return infos;
   }
+  void ForceSeal(const v1::ForceSealRequest& request, std::string, ForceDone done) override {
+    v1::ForceSealResponse response;
+    response.set_handle(request.handle());
+    response.set_sealed(request.lose_data());
+    std::move(done)(std::move(response));
+  }
 
   // --- what it was told --------------------------------------------------------
   std::vector<ChunkHandle> garbage() const {

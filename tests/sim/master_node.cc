@@ -110,6 +110,7 @@ class MasterNode::Servers final : public ServerClient {
   APPENDFS_SIM_COMMAND(CreateChunks, CreateChunks)
   APPENDFS_SIM_COMMAND(Fence, Fence)
   APPENDFS_SIM_COMMAND(Conform, Conform)
+  APPENDFS_SIM_COMMAND(OpenChunks, OpenChunks)
   APPENDFS_SIM_COMMAND(DeleteChunks, DeleteChunks)
   APPENDFS_SIM_COMMAND(Inspect, Inspect)
 #undef APPENDFS_SIM_COMMAND

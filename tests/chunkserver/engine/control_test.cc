@@ -91,16 +91,18 @@ TEST_F(ControlTest, Fence_AnswersLengthAndChecksum) {
 TEST_F(ControlTest, Fence_OfAHalfCopiedReplica_AnswersWhatWasThereBefore) {
   v1::CreateChunksResponse created;
   ASSERT_TRUE(control_.CreateChunks(Create({10}), created).ok());
+  cluster_.engine(1).Fence(ChunkHandle(10), Epoch(2),
+                           [](auto state) { EXPECT_TRUE(state.ok()) << state.status(); });
   AppendBatch piece;  // of a copy: no client, so nobody would remember its batches
   piece.handle = ChunkHandle(10);
-  piece.epoch = Epoch(1);
+  piece.epoch = Epoch(2);
   piece.payload = Buffer::From("half a ba");
   piece.crc32c = Crc32c("half a ba");
   cluster_.engine(1).Apply(piece, [](absl::Status status) { EXPECT_TRUE(status.ok()) << status; });
 
   v1::FenceRequest request = From(v1::FenceRequest());
   request.add_items()->set_handle(10);
-  request.mutable_items(0)->set_epoch(2);
+  request.mutable_items(0)->set_epoch(3);
   v1::FenceResponse response;
   ASSERT_TRUE(control_.Fence(request, response).ok());
   EXPECT_FALSE(response.items(0).has_error());

@@ -185,13 +185,15 @@ TEST_F(EngineTest, Create_UnderAnotherEpoch_IsRefused) {
   EXPECT_FALSE(CreateAt(2, command).ok());
 }
 
-TEST_F(EngineTest, Restart_ReplicaTakesReadysOfTheSameEpoch) {
+TEST_F(EngineTest, Restart_ReplicaTakesNothingUntilItIsOpenedAgain) {
   Append(1, "hello");
   cluster_.Settle();
   cluster_.Restart(2);
   Append(2, "you");
   cluster_.Settle();
-  EXPECT_EQ(cluster_.store(2).Bytes(kHandle), "helloyou");
+  EXPECT_EQ(cluster_.store(2).Bytes(kHandle), "hello");
+  ASSERT_EQ(client_->outcomes.size(), 2u);
+  EXPECT_TRUE(client_->outcomes[1].status.ok()) << "the other two go on";
 }
 
 TEST_F(EngineTest, Delete_OpenChunk_ForgetsItForGood) {

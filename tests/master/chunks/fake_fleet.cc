@@ -32,6 +32,10 @@ class FakeFleet::Client final : public ServerClient {
             Done<v1::ConformResponse> done) override {
     Send(address, std::move(request), timeout, std::move(done));
   }
+  void Call(const std::string& address, v1::OpenChunksRequest request, Duration timeout,
+            Done<v1::OpenChunksResponse> done) override {
+    Send(address, std::move(request), timeout, std::move(done));
+  }
   void Call(const std::string& address, v1::DeleteChunksRequest request, Duration timeout,
             Done<v1::DeleteChunksResponse> done) override {
     Send(address, std::move(request), timeout, std::move(done));
@@ -65,6 +69,7 @@ class FakeFleet::Client final : public ServerClient {
                                   answer = std::move(answer)]() mutable {
       if (server->health != FakeServer::Health::kUp)
         return answer(MakeError(v1::UNREACHABLE, "connection lost"));
+      ++server->calls;
       Response response = fleet.Answer(*server, request);
       fleet.time_.After(kLatency,
                         [response = std::move(response), answer = std::move(answer)]() mutable {
@@ -282,6 +287,28 @@ v1::ConformResponse FakeFleet::Answer(FakeServer& server, const v1::ConformReque
       answer.set_crc32c(*crc);
     } else {
       *answer.mutable_error() = ToProto(crc.status());
+    }
+  }
+  return response;
+}
+
+v1::OpenChunksResponse FakeFleet::Answer(FakeServer& server, const v1::OpenChunksRequest& request) {
+  v1::OpenChunksResponse response;
+  absl::Status origin = CheckOrigin(server, request.origin());
+  for (const v1::OpenChunksRequest::Item& item : request.items()) {
+    v1::OpenChunksResponse::Item& answer = *response.add_items();
+    ++server.opens;
+    auto it = server.replicas.find(item.handle());
+    if (!origin.ok()) {
+      *answer.mutable_error() = ToProto(origin);
+    } else if (it == server.replicas.end() || server.refuse_opens) {
+      *answer.mutable_error() = ErrorOf(v1::UNKNOWN_CHUNK, "not here");
+    } else if (it->second.epoch != Epoch(item.epoch()) || it->second.sealed ||
+               it->second.data.size() != item.length()) {
+      *answer.mutable_error() = ErrorOf(v1::STALE_EPOCH, "not as thought");
+    } else {
+      it->second.committed = item.length();
+      it->second.primary = item.primary_id() == server.id;
     }
   }
   return response;

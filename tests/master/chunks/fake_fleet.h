@@ -22,6 +22,7 @@ struct FakeServer {
     std::string data;
     bool sealed = false, damaged = false, primary = false;
     uint64_t mtime_ns = 0;
+    uint64_t committed = 0;
     v1::DedupMemory memory;
   };
   enum class Health { kUp, kDead, kHung };
@@ -37,8 +38,10 @@ struct FakeServer {
   bool silent = false;  // sends no heartbeats, but serves
   std::map<uint64_t, Replica> replicas;
   std::set<uint64_t> deleted;
-  std::vector<v1::ServerEvent> events;                     // go with the next heartbeat
-  int creates = 0, fences = 0, conforms = 0, deletes = 0;  // commands, not calls
+  std::vector<v1::ServerEvent> events;                                // go with the next heartbeat
+  int creates = 0, fences = 0, conforms = 0, opens = 0, deletes = 0;  // commands, not calls
+  int calls = 0;
+  bool refuse_opens = false;
 };
 
 // Servers by number, and the way to them.
@@ -75,6 +78,7 @@ class FakeFleet {
   v1::CreateChunksResponse Answer(FakeServer& server, const v1::CreateChunksRequest& request);
   v1::FenceResponse Answer(FakeServer& server, const v1::FenceRequest& request);
   v1::ConformResponse Answer(FakeServer& server, const v1::ConformRequest& request);
+  v1::OpenChunksResponse Answer(FakeServer& server, const v1::OpenChunksRequest& request);
   v1::DeleteChunksResponse Answer(FakeServer& server, const v1::DeleteChunksRequest& request);
   v1::InspectResponse Answer(FakeServer& server, const v1::InspectRequest& request);
   absl::StatusOr<uint32_t> Conform(FakeServer& server, const v1::ConformRequest::Item& item);

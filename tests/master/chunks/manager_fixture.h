@@ -158,6 +158,18 @@ class ManagerTest : public testing::Test {
     return *pending->answer;
   }
 
+  absl::StatusOr<v1::ForceSealResponse> Force(uint64_t handle, bool lose_data) {
+    v1::ForceSealRequest request;
+    request.set_handle(handle);
+    request.set_lose_data(lose_data);
+    auto answer = std::make_shared<std::optional<absl::StatusOr<v1::ForceSealResponse>>>();
+    manager_->ForceSeal(request, "test",
+                        [answer](auto response) { *answer = std::move(response); });
+    if (!time_.RunUntil([&] { return answer->has_value(); }, std::chrono::seconds(5)))
+      return absl::DeadlineExceededError("ForceSeal was never answered");
+    return **answer;
+  }
+
   FakeServer& ServerOf(const v1::ServerAddress& address) {
     return *fleet_.ById(address.server_id());
   }

@@ -29,10 +29,16 @@ TEST_F(ManagerTest, Recovery_PrimaryHangs_FreshChunkWithinASecond) {
   auto chunk = OpenTail(inode);
   WriteAll(*chunk, "acknowledged");
   fleet_[PrimaryOf(*chunk)].health = FakeServer::Health::kHung;
-  const Duration asked = time_.Monotonic();
+  const Duration hung = time_.Monotonic();
+  auto still = OpenTail(inode, &*chunk, v1::TIMED_OUT);
+  ASSERT_TRUE(still.ok()) << still.status();
+  EXPECT_EQ(still->handle(), chunk->handle()) << "its heartbeats have come so far";
+  EXPECT_EQ(still->epoch(), chunk->epoch());
+  time_.RunFor(milliseconds(800));
   auto next = OpenTail(inode, &*chunk, v1::TIMED_OUT);
   ASSERT_TRUE(next.ok()) << next.status();
-  EXPECT_LT(time_.Monotonic() - asked, milliseconds(100));
+  EXPECT_LT(time_.Monotonic() - hung, milliseconds(900));
+  EXPECT_GT(next->handle(), chunk->handle());
 }
 
 TEST_F(ManagerTest, Recovery_PrimaryHangsAndReplicasDiffer_LongerStandsAfterTheGrace) {
@@ -44,22 +50,22 @@ TEST_F(ManagerTest, Recovery_PrimaryHangsAndReplicasDiffer_LongerStandsAfterTheG
   Write(*chunk, "+acknowledged", {primary, (primary + 1) % 3});
   fleet_[primary].health = FakeServer::Health::kHung;
   const Duration asked = time_.Monotonic();
-  auto next = OpenTail(inode, &*chunk, v1::TIMED_OUT);
+  auto next = OpenTail(inode, &*chunk, v1::UNREACHABLE);
   ASSERT_TRUE(next.ok()) << next.status();
-  EXPECT_LT(time_.Monotonic() - asked, milliseconds(250));
+  EXPECT_LT(time_.Monotonic() - asked, milliseconds(100));
   EXPECT_EQ(next->base_offset(), 17u);
   time_.RunFor(seconds(1));
   EXPECT_EQ(SealedCopies(chunk->handle(), "both+acknowledged"), 2u);
 }
 
-TEST_F(ManagerTest, Recovery_DeadServerNobodyReports_SealedAfterTheHeartbeatTimeout) {
+TEST_F(ManagerTest, Recovery_DeadServerNobodyReports_SealedAfterAWhile) {
   StartCluster(3);
   InodeId inode = MakeFile("a");
   auto chunk = OpenTail(inode);
   WriteAll(*chunk, "x");
   fleet_.Kill((PrimaryOf(*chunk) + 1) % 3);
   ASSERT_TRUE(time_.RunUntil([&] { return Status().open_chunks() == 0; }, seconds(4)));
-  time_.RunFor(seconds(1));
+  time_.RunFor(seconds(3));
   EXPECT_EQ(Plan(inode).chunks(0).state(), v1::SEALED);
 }
 
@@ -76,7 +82,10 @@ TEST_F(ManagerTest, Recovery_ReplicaLagging_RecoveredAndTheLaggardRepaired) {
   event.set_about_server(fleet_[laggard].id);
   fleet_[primary].events.push_back(event);
   time_.RunFor(seconds(4));
-  EXPECT_EQ(SealedCopies(chunk->handle(), "abc"), 3u);
+  v1::Chunk now = Plan(inode).chunks(0);
+  EXPECT_EQ(now.state(), v1::OPEN) << "brought up and reopened";
+  EXPECT_EQ(now.epoch(), 2u);
+  for (const auto* replica : fleet_.Holders(chunk->handle())) EXPECT_EQ(replica->data, "abc");
   EXPECT_EQ(log_->recoveries, 1);
   fleet_[primary].events.push_back(event);  // late copy
   time_.RunFor(seconds(1));
@@ -116,20 +125,25 @@ TEST_F(ManagerTest, Recovery_TwoClientsReportTheSame_OneRecoveryOneNewChunk) {
   ASSERT_TRUE(first->answer && first->answer->ok());
   ASSERT_TRUE(second->answer && second->answer->ok());
   EXPECT_EQ((*first->answer)->handle(), (*second->answer)->handle());
+  EXPECT_EQ((*first->answer)->epoch(), (*second->answer)->epoch());
   auto late = OpenTail(inode, &*chunk);
   EXPECT_EQ(late->handle(), (*first->answer)->handle());
+  EXPECT_EQ(late->epoch(), (*first->answer)->epoch());
   EXPECT_EQ(log_->recoveries, 1);
 }
 
-TEST_F(ManagerTest, Recovery_NothingWasAppended_ChunkDroppedAndDeleted) {
-  StartCluster(3);
+TEST_F(ManagerTest, Recovery_NothingWasAppendedAndAServerIsGone_ChunkDroppedAndDeleted) {
+  StartCluster(4);
   InodeId inode = MakeFile("a");
   auto chunk = OpenTail(inode);
+  const size_t primary = PrimaryOf(*chunk);
+  fleet_.Kill(primary);
   auto next = OpenTail(inode, &*chunk, v1::NOT_PRIMARY);
+  fleet_.Start(primary);
   ASSERT_TRUE(next.ok()) << next.status();
   time_.RunFor(seconds(2));
   EXPECT_EQ(Plan(inode).chunks_size(), 1);
-  EXPECT_TRUE(fleet_.Holders(chunk->handle()).empty());
+  ASSERT_TRUE(time_.RunUntil([&] { return fleet_.Holders(chunk->handle()).empty(); }, seconds(4)));
   EXPECT_EQ(Status().chunks(), 1u);
 }
 
@@ -150,14 +164,22 @@ TEST_F(ManagerTest, Recovery_MasterRestartsInTheMiddle_RecoveredAgain) {
     StartMaster();
     auto next = OpenTail(inode, &*chunk, v1::NOT_PRIMARY);
     ASSERT_TRUE(next.ok()) << next.status();
-    ASSERT_TRUE(
-        time_.RunUntil([&] { return SealedCopies(chunk->handle(), "abcdef") == 3; }, seconds(8)));
-    v1::FilePlan plan = Plan(inode);
-    EXPECT_EQ(plan.chunks(0).length(), 6u);
+    // Reopened by one of the two, or sealed if a server was slow to register.
+    auto stands = [&] {
+      size_t same = 0;
+      for (const auto* replica : fleet_.Holders(chunk->handle())) same += replica->data == "abcdef";
+      return same == 3;
+    };
+    ASSERT_TRUE(time_.RunUntil(stands, seconds(8)));
+    if (next->handle() == chunk->handle()) {
+      EXPECT_GT(next->epoch(), chunk->epoch());
+    } else {
+      EXPECT_EQ(next->base_offset(), 6u);
+    }
   }
 }
 
-TEST_F(ManagerTest, Recovery_ServersRestartWithMaster_OpenChunksSealed) {
+TEST_F(ManagerTest, Recovery_ServersRestartWithMaster_OpenChunksGoOn) {
   StartCluster(3);
   InodeId inode = MakeFile("a");
   auto chunk = OpenTail(inode);
@@ -166,12 +188,14 @@ TEST_F(ManagerTest, Recovery_ServersRestartWithMaster_OpenChunksSealed) {
   for (size_t i = 0; i < 3; ++i) fleet_.Kill(i);
   for (size_t i = 0; i < 3; ++i) fleet_.Start(i);
   StartMaster();
+  time_.RunFor(milliseconds(500));
   auto next = OpenTail(inode, &*chunk, v1::NOT_PRIMARY);
   ASSERT_TRUE(next.ok()) << next.status();
-  EXPECT_EQ(next->base_offset(), 3u);
+  EXPECT_EQ(next->handle(), chunk->handle());
+  EXPECT_GT(next->epoch(), chunk->epoch());
 }
 
-TEST_F(ManagerTest, Recovery_PrimaryRestarts_Recovered) {
+TEST_F(ManagerTest, Recovery_PrimaryRestarts_Parked) {
   StartCluster(3);
   InodeId inode = MakeFile("a");
   auto chunk = OpenTail(inode);
@@ -179,8 +203,9 @@ TEST_F(ManagerTest, Recovery_PrimaryRestarts_Recovered) {
   fleet_.Kill(PrimaryOf(*chunk));
   fleet_.Start(PrimaryOf(*chunk));
   time_.RunFor(seconds(1));
-  EXPECT_EQ(Plan(inode).chunks(0).state(), v1::SEALED);
-  EXPECT_EQ(SealedCopies(chunk->handle(), "abc"), 3u);
+  v1::FilePlan plan = Plan(inode);
+  EXPECT_EQ(plan.chunks(0).state(), v1::PARKED);
+  EXPECT_EQ(plan.chunks(0).length(), 3u);
 }
 
 TEST_F(ManagerTest, Recovery_TwoMembersLost_WaitsAndHealsWhenOneReturns) {
@@ -244,7 +269,7 @@ TEST_F(ManagerTest, Recovery_ReplicaLost_ReportWithoutItStartsOne) {
   fleet_.Kill(loser);
   fleet_[loser].replicas.clear();
   fleet_.Start(loser);
-  time_.RunFor(seconds(10));
+  time_.RunFor(seconds(12));
   EXPECT_EQ(SealedCopies(chunk->handle(), "abc"), 3u);
 }
 
@@ -261,7 +286,7 @@ TEST_F(ManagerTest, Recovery_ThousandChunksOfADeadServer_AFewMessagesEach) {
   const Duration killed = time_.Monotonic();
   ASSERT_TRUE(time_.RunUntil([&] { return Status().open_chunks() == 0; }, seconds(4)));
   ASSERT_TRUE(time_.RunUntil([&] { return Status().recovering_chunks() == 0; }, seconds(4)));
-  EXPECT_LT(time_.Monotonic() - killed, milliseconds(2600));
+  EXPECT_LT(time_.Monotonic() - killed, milliseconds(4200)) << "after waiting for it to return";
 }
 
 }  // namespace

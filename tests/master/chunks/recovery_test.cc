@@ -13,12 +13,16 @@ constexpr ServerId kA{1}, kB{2}, kC{3}, kD{4};
 // Steps through a recovery by hand. Everything it asks for lands in lists.
 class RecoveryTest : public testing::Test {
  protected:
-  void Start(std::vector<ChunkRecovery::MemberInit> members) {
-    recovery_ = std::make_unique<ChunkRecovery>(members, kA, Epoch(1), RecoveryOptions{});
+  // Of a chunk that is to be sealed, unless `longest_to_keep` says otherwise.
+  void Start(std::vector<ChunkRecovery::MemberInit> members, uint64_t longest_to_keep = 0,
+             bool wanted = true) {
+    recovery_ = std::make_unique<ChunkRecovery>(
+        ChunkRecovery::Setup{members, kA, Epoch(1), longest_to_keep, wanted}, RecoveryOptions{});
     recovery_->Start(now_);
     Take();
   }
   void StartThree() { Start({{kA, true}, {kB, true}, {kC, true}}); }
+  void StartToKeep(bool wanted) { Start({{kA, true}, {kB, true}, {kC, true}}, 1000, wanted); }
   void Begun() {
     recovery_->OnBeginLogged(absl::OkStatus(), now_);
     Take();
@@ -38,12 +42,21 @@ class RecoveryTest : public testing::Test {
     recovery_->OnConformAnswer(server, recovery_->epoch(), status, now_);
     Take();
   }
+  void ReopenLogged(ServerId primary) {
+    recovery_->OnReopenLogged(absl::OkStatus(), primary, now_);
+    Take();
+  }
+  void Opened(ServerId server, const absl::Status& status = absl::OkStatus()) {
+    recovery_->OnOpenAnswer(server, Epoch(2), status, now_);
+    if (!recovery_->ended()) recovery_->OnOpenAnswer(server, recovery_->epoch(), status, now_);
+    Take();
+  }
   void Down(ServerId server) {
     recovery_->OnServerDown(server, now_);
     Take();
   }
   void Up(ServerId server) {
-    recovery_->OnServerUp(server, now_);
+    recovery_->OnServerUp(server, /*restarted=*/false, now_);
     Take();
   }
   void Pass(Duration duration) {
@@ -58,6 +71,11 @@ class RecoveryTest : public testing::Test {
       if (auto* copy = std::get_if<ChunkRecovery::SendConform>(&action)) copies_.push_back(*copy);
       if (auto* pick = std::get_if<ChunkRecovery::PickTarget>(&action)) picks_.push_back(*pick);
       if (auto* seal = std::get_if<ChunkRecovery::LogSeal>(&action)) seals_.push_back(*seal);
+      if (auto* log = std::get_if<ChunkRecovery::LogReopen>(&action)) reopens_.push_back(*log);
+      if (auto* log = std::get_if<ChunkRecovery::LogPark>(&action)) parks_.push_back(*log);
+      if (auto* open = std::get_if<ChunkRecovery::SendOpen>(&action)) opens_.push_back(*open);
+      if (std::holds_alternative<ChunkRecovery::Reopened>(action)) reopened_ = true;
+      if (std::holds_alternative<ChunkRecovery::Parked>(action)) parked_ = true;
       if (auto* end = std::get_if<ChunkRecovery::Sealed>(&action)) sealed_ = *end;
       if (auto* end = std::get_if<ChunkRecovery::Abandoned>(&action)) abandoned_ = end->why;
     }
@@ -70,6 +88,10 @@ class RecoveryTest : public testing::Test {
   std::vector<ChunkRecovery::SendConform> copies_;
   std::vector<ChunkRecovery::PickTarget> picks_;
   std::vector<ChunkRecovery::LogSeal> seals_;
+  std::vector<ChunkRecovery::LogReopen> reopens_;
+  std::vector<ChunkRecovery::LogPark> parks_;
+  std::vector<ChunkRecovery::SendOpen> opens_;
+  bool reopened_ = false, parked_ = false;
   std::optional<ChunkRecovery::Sealed> sealed_;
   absl::Status abandoned_;
 };
@@ -117,7 +139,7 @@ TEST_F(RecoveryTest, Fence_LengthsDiffer_WaitsTheGraceForTheThirdThenCopiesToThe
   Begun();
   Answer(kB, Long(10));
   Answer(kC, Long(20));
-  Pass(milliseconds(140));
+  Pass(milliseconds(50));
   EXPECT_TRUE(copies_.empty());
   Pass(milliseconds(20));
   ASSERT_EQ(copies_.size(), 1u);
@@ -367,6 +389,251 @@ TEST_F(RecoveryTest, Fence_ReplicaSealedAlready_ItsLengthStands) {
   Answer(kA, Long(10));
   ASSERT_EQ(seals_.size(), 1u);
   EXPECT_EQ(seals_[0].length, 10u);
+}
+
+// --- what becomes of a chunk that may go on ------------------------------------
+
+TEST_F(RecoveryTest, Keep_AllAnswerAndSomebodyWaits_ReopenedOnceAllHaveOpened) {
+  StartToKeep(/*wanted=*/true);
+  Begun();
+  Answer(kA, Long(10));
+  Answer(kB, Long(10));
+  EXPECT_TRUE(seals_.empty() && reopens_.empty()) << "the third may answer";
+  Answer(kC, Long(10));
+  ASSERT_EQ(reopens_.size(), 1u);
+  EXPECT_EQ(reopens_[0].length, 10u);
+  EXPECT_TRUE(opens_.empty()) << "before it is logged";
+  ReopenLogged(kB);
+  ASSERT_EQ(opens_.size(), 3u);
+  for (const auto& open : opens_) {
+    EXPECT_EQ(open.primary, kB);
+    EXPECT_EQ(open.epoch, Epoch(2));
+    EXPECT_EQ(open.length, 10u);
+  }
+  Opened(kA);
+  Opened(kB);
+  EXPECT_FALSE(reopened_);
+  Opened(kC);
+  EXPECT_TRUE(reopened_);
+}
+
+TEST_F(RecoveryTest, Keep_NobodyWaits_Parked) {
+  StartToKeep(/*wanted=*/false);
+  Begun();
+  Answer(kA, Long(10));
+  Answer(kB, Long(10));
+  Answer(kC, Long(10));
+  ASSERT_EQ(parks_.size(), 1u);
+  EXPECT_EQ(parks_[0].length, 10u);
+  EXPECT_EQ(parks_[0].memory.clients(0).client_id(), 10u);
+  recovery_->OnParkLogged(absl::OkStatus(), now_);
+  Take();
+  EXPECT_TRUE(parked_);
+  ASSERT_EQ(opens_.size(), 3u) << "they are told what is committed";
+  EXPECT_EQ(opens_[0].primary, ServerId());
+}
+
+TEST_F(RecoveryTest, Keep_WantedWhileItRests_Reopened) {
+  StartToKeep(/*wanted=*/false);
+  Begun();
+  Answer(kA, Long(10));
+  recovery_->Want(now_);
+  Take();
+  Answer(kB, Long(10));
+  Answer(kC, Long(10));
+  EXPECT_TRUE(parks_.empty());
+  EXPECT_EQ(reopens_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Keep_ShorterMember_CopiedFirst) {
+  StartToKeep(/*wanted=*/true);
+  Begun();
+  Answer(kA, Long(20));
+  Answer(kB, Long(10));
+  Answer(kC, Long(20));
+  EXPECT_TRUE(reopens_.empty());
+  ASSERT_EQ(copies_.size(), 1u);
+  EXPECT_EQ(copies_[0].server, kB);
+  Conformed(kB);
+  ASSERT_EQ(reopens_.size(), 1u);
+  EXPECT_EQ(reopens_[0].length, 20u);
+}
+
+TEST_F(RecoveryTest, Keep_MemberIsSilent_SealedAfterTheGrace) {
+  StartToKeep(/*wanted=*/true);
+  Begun();
+  Answer(kA, Long(10));
+  Answer(kB, Long(10));
+  Pass(milliseconds(50));
+  EXPECT_TRUE(seals_.empty());
+  Pass(milliseconds(20));
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Keep_MemberWithoutHeartbeats_NotWaitedFor) {
+  Start({{kA, true}, {kB, true}, {kC, true, /*prompt=*/false}}, 1000, true);
+  Begun();
+  EXPECT_EQ(fences_.size(), 3u);
+  Answer(kA, Long(10));
+  Answer(kB, Long(10));
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Keep_MemberRefusesTheConnection_SealedAtOnce) {
+  StartToKeep(/*wanted=*/true);
+  Begun();
+  Answer(kC, kUnreachable);
+  Answer(kA, Long(10));
+  Answer(kB, Long(10));
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Keep_NobodyWaitsAndAMemberIsDown_FencedOnlyAfterAWhile) {
+  Start({{kA, true}, {kB, true}, {kC, false}}, 1000, /*wanted=*/false);
+  Pass(milliseconds(1000));
+  EXPECT_TRUE(begins_.empty());
+  Up(kC);
+  EXPECT_EQ(begins_.size(), 1u);
+  Begun();
+  for (ServerId server : {kA, kB, kC}) Answer(server, Long(10));
+  EXPECT_EQ(parks_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Keep_NobodyWaitsAndAMemberStaysAway_Sealed) {
+  Start({{kA, true}, {kB, true}, {kC, false}}, 1000, /*wanted=*/false);
+  Pass(seconds(2));
+  ASSERT_EQ(begins_.size(), 1u);
+  Begun();
+  Answer(kA, Long(10));
+  Answer(kB, Long(10));
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Keep_NoRoom_Sealed) {
+  StartToKeep(/*wanted=*/true);
+  Begun();
+  for (ServerId server : {kA, kB}) Answer(server, Long(1001));
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Keep_FullAfterAll_Sealed) {
+  StartToKeep(/*wanted=*/true);
+  Begun();
+  Answer(kA, Long(10));
+  Answer(kB, Long(10));
+  recovery_->MustSeal(now_);
+  Take();
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Keep_EmptyAndNobodyWaits_Dropped) {
+  StartToKeep(/*wanted=*/false);
+  Begun();
+  for (ServerId server : {kA, kB, kC}) Answer(server, Long(0));
+  EXPECT_TRUE(parks_.empty());
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Keep_OneRebuiltFromNothing_IsNoMemberThatStands) {
+  Start({{kA, true}, {kB, true}}, 1000, true);
+  Begun();
+  Answer(kA, Long(10));
+  Answer(kB, kUnknown);
+  recovery_->OnTarget(ServerId(), now_);  // nowhere else: in its place
+  Take();
+  ASSERT_EQ(copies_.size(), 1u);
+  Conformed(kB);
+  EXPECT_TRUE(reopens_.empty());
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, Open_AMemberFails_RecoveredAgainUnderTheNextEpoch) {
+  StartToKeep(/*wanted=*/true);
+  Begun();
+  for (ServerId server : {kA, kB, kC}) Answer(server, Long(10));
+  ReopenLogged(kA);
+  Opened(kA);
+  Opened(kB, kUnreachable);
+  EXPECT_FALSE(reopened_);
+  ASSERT_EQ(begins_.size(), 2u);
+  EXPECT_EQ(begins_[1].epoch, Epoch(3));
+  Opened(kC);  // of the older epoch
+  EXPECT_FALSE(reopened_);
+}
+
+TEST_F(RecoveryTest, Open_PrimaryRestartsMeanwhile_RecoveredAgain) {
+  StartToKeep(/*wanted=*/true);
+  Begun();
+  for (ServerId server : {kA, kB, kC}) Answer(server, Long(10));
+  ReopenLogged(kA);
+  Opened(kA);
+  recovery_->OnServerUp(kA, /*restarted=*/true, now_);
+  Take();
+  EXPECT_EQ(begins_.size(), 2u);
+  EXPECT_FALSE(reopened_);
+}
+
+TEST_F(RecoveryTest, Open_InVainTwice_Sealed) {
+  StartToKeep(/*wanted=*/true);
+  for (int round = 0; round < 2; ++round) {
+    Begun();
+    for (ServerId server : {kA, kB, kC}) Answer(server, Long(10));
+    ReopenLogged(kA);
+    Opened(kC, kUnreachable);
+    Pass(seconds(1));
+  }
+  Begun();
+  for (ServerId server : {kA, kB, kC}) Answer(server, Long(10));
+  EXPECT_EQ(reopens_.size(), 2u);
+  EXPECT_EQ(seals_.size(), 1u);
+}
+
+TEST_F(RecoveryTest, StartOver_AgainAndAgain_EverMoreSlowly) {
+  StartThree();
+  Duration last = now_;
+  std::vector<Duration> gaps;
+  for (int round = 0; round < 12; ++round) {
+    const size_t before = begins_.size();
+    Begun();
+    Answer(kB, Long(10));
+    Answer(kC, Long(20));
+    Answer(kA, kUnreachable);
+    Down(kC);  // the only one that has it
+    for (int i = 0; i < 100000 && begins_.size() == before; ++i) Pass(milliseconds(10));
+    gaps.push_back(now_ - last);
+    last = now_;
+    recovery_->OnServerUp(kC, false, now_);
+    Take();
+  }
+  EXPECT_LT(gaps[0], milliseconds(100));
+  EXPECT_GE(gaps.back(), seconds(20));
+  EXPECT_LE(gaps.back(), seconds(31));
+}
+
+TEST_F(RecoveryTest, Force_OneAnswer_SealedWithWhatItHolds) {
+  Start({{kA, false}, {kB, true}, {kC, false}}, 1000);
+  Pass(seconds(60));
+  EXPECT_TRUE(begins_.empty()) << "never by itself";
+  recovery_->Force(now_);
+  Take();
+  ASSERT_EQ(begins_.size(), 1u);
+  Begun();
+  Answer(kB, Long(10));
+  ASSERT_EQ(seals_.size(), 1u);
+  EXPECT_TRUE(seals_[0].forced);
+  EXPECT_EQ(seals_[0].length, 10u);
+  EXPECT_EQ(seals_[0].answered, std::vector<ServerId>{kB});
+  EXPECT_EQ(seals_[0].missing, (std::vector<ServerId>{kA, kC}));
+}
+
+TEST_F(RecoveryTest, Force_NoAnswerAtAll_SealedEmpty) {
+  Start({{kA, false}, {kB, false}, {kC, false}}, 1000);
+  recovery_->Force(now_);
+  Take();
+  Begun();
+  Pass(seconds(1));
+  ASSERT_EQ(seals_.size(), 1u);
+  EXPECT_EQ(seals_[0].length, 0u);
 }
 
 }  // namespace

@@ -10,6 +10,16 @@ using std::chrono::seconds;
 
 constexpr ChunkHandle kChunk{7};
 
+v1::Chunk Record(ChunkHandle handle, v1::ChunkState state = v1::SEALED) {
+  v1::Chunk record;
+  record.set_handle(handle.value());
+  record.set_state(state);
+  record.set_length(100);
+  record.set_crc32c(1);
+  record.set_epoch(2);
+  return record;
+}
+
 class RepairPlannerTest : public testing::Test {
  protected:
   void AddServers(uint64_t count) {
@@ -38,8 +48,9 @@ class RepairPlannerTest : public testing::Test {
       for (ServerId lost : servers_.Tick(now_)) planner_.LookAtServer(lost, now_);
     }
   }
-  void AddChunk(std::vector<std::pair<uint64_t, ReplicaHealth>> replicas) {
-    SealedChunk& chunk = chunks_.AddSealed(kChunk, 100, 1, Epoch(2));
+  void AddChunk(std::vector<std::pair<uint64_t, ReplicaHealth>> replicas,
+                v1::ChunkState state = v1::SEALED) {
+    SealedChunk& chunk = chunks_.AddSealed(Record(kChunk, state));
     for (auto [id, health] : replicas) chunk.Set(servers_.SlotOf(ServerId(id)), health);
     planner_.Look(kChunk, now_);
   }
@@ -56,6 +67,61 @@ TEST_F(RepairPlannerTest, ThreeGood_Nothing) {
   AddChunk({{1, ReplicaHealth::kGood}, {2, ReplicaHealth::kGood}, {3, ReplicaHealth::kGood}});
   EXPECT_TRUE(Plan().empty());
   EXPECT_EQ(planner_.waiting(), 0u);
+}
+
+TEST_F(RepairPlannerTest, Parked_ThreeGood_Nothing) {
+  AddServers(4);
+  AddChunk({{1, ReplicaHealth::kGood}, {2, ReplicaHealth::kGood}, {3, ReplicaHealth::kGood}},
+           v1::PARKED);
+  EXPECT_TRUE(Plan().empty());
+  EXPECT_EQ(planner_.waiting(), 0u);
+}
+
+TEST_F(RepairPlannerTest, Parked_MemberLostAndAnotherServerThere_SealedThenRepaired) {
+  AddServers(4);
+  AddChunk({{1, ReplicaHealth::kGood}, {2, ReplicaHealth::kGood}, {3, ReplicaHealth::kGood}},
+           v1::PARKED);
+  Pass(seconds(4), {1, 2, 4});
+  EXPECT_TRUE(Plan().empty()) << "it may come back";
+  Pass(seconds(6), {1, 2, 4});
+  auto tasks = Plan();
+  ASSERT_EQ(tasks.size(), 1u);
+  EXPECT_EQ(tasks[0].kind, Kind::kSeal);
+  EXPECT_TRUE(Plan().empty()) << "it is under way";
+  planner_.OnDone(tasks[0], absl::OkStatus(), now_);
+  EXPECT_FALSE(chunks_.FindSealed(kChunk)->parked());
+  tasks = Plan();
+  size_t conforms = 0, copies = 0;
+  for (const RepairTask& task : tasks) {
+    conforms += task.kind == Kind::kConform;
+    copies += task.kind == Kind::kCopy && task.server == ServerId(4);
+  }
+  EXPECT_EQ(conforms, 2u) << "the good ones are told that they are sealed";
+  EXPECT_EQ(copies, 1u);
+}
+
+TEST_F(RepairPlannerTest, Parked_MemberAwayAndNowhereElse_StaysParked) {
+  AddServers(3);
+  AddChunk({{1, ReplicaHealth::kGood}, {2, ReplicaHealth::kGood}, {3, ReplicaHealth::kGood}},
+           v1::PARKED);
+  Pass(seconds(20), {1, 2});
+  EXPECT_TRUE(Plan().empty());
+  Revive(3);
+  planner_.LookAtServer(ServerId(3), now_);
+  EXPECT_TRUE(Plan().empty());
+  EXPECT_EQ(planner_.waiting(), 0u);
+}
+
+TEST_F(RepairPlannerTest, Parked_ReplicaBad_SealedButNotInSafeMode) {
+  AddServers(3);
+  AddChunk({{1, ReplicaHealth::kGood}, {2, ReplicaHealth::kGood}, {3, ReplicaHealth::kStray}},
+           v1::PARKED);
+  Pass(seconds(6), {1, 2, 3});
+  EXPECT_TRUE(Plan(/*safe_mode=*/true).empty());
+  Pass(seconds(4), {1, 2, 3});
+  auto tasks = Plan();
+  ASSERT_EQ(tasks.size(), 1u);
+  EXPECT_EQ(tasks[0].kind, Kind::kSeal);
 }
 
 TEST_F(RepairPlannerTest, JustSealed_EveryMemberIsToldAlsoInSafeMode) {
@@ -154,7 +220,7 @@ TEST_F(RepairPlannerTest, StrayBesideThreeGood_Deleted) {
 TEST_F(RepairPlannerTest, ManyChunks_FewCopiesAtOnce) {
   AddServers(3);
   for (uint64_t handle = 100; handle < 120; ++handle) {
-    SealedChunk& chunk = chunks_.AddSealed(ChunkHandle(handle), 100, 1, Epoch(2));
+    SealedChunk& chunk = chunks_.AddSealed(Record(ChunkHandle(handle)));
     for (uint64_t id : {1, 2}) chunk.Set(servers_.SlotOf(ServerId(id)), ReplicaHealth::kGood);
     planner_.Look(ChunkHandle(handle), now_);
   }

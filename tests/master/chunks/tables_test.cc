@@ -88,6 +88,26 @@ TEST_F(ServerTableTest, Suspect_ForAWhileOrUntilItRegisters) {
   EXPECT_FALSE(table_.Candidates(now_)[0].suspect);
 }
 
+TEST_F(ServerTableTest, ChoosePrimary_LeastLoadedThatDidNotJustFail) {
+  for (uint64_t id = 1; id <= 3; ++id) Register(id, 1);
+  now_ += seconds(20);
+  const std::vector<ServerId> all = {ServerId(1), ServerId(2), ServerId(3)};
+  table_.AddOpenReplica(ServerId(1), true, 1);
+  EXPECT_EQ(table_.ChoosePrimary(all, now_), ServerId(2));
+  table_.Suspect(ServerId(2), now_, false);
+  EXPECT_EQ(table_.ChoosePrimary(all, now_), ServerId(3));
+  Register(3, 2);
+  EXPECT_EQ(table_.ChoosePrimary(all, now_), ServerId(1)) << "the third has just started";
+}
+
+TEST_F(ServerTableTest, NoteLag_ManyChunksOfOneLapse_AreOne) {
+  Register(1, 1);
+  EXPECT_FALSE(table_.NoteLag(ServerId(1), now_));
+  EXPECT_FALSE(table_.NoteLag(ServerId(1), now_ + std::chrono::milliseconds(500)));
+  EXPECT_TRUE(table_.NoteLag(ServerId(1), now_ + seconds(5)));
+  EXPECT_FALSE(table_.NoteLag(ServerId(1), now_ + seconds(60))) << "forgiven";
+}
+
 TEST_F(ServerTableTest, Reported_AllAndLive) {
   table_.Load(ServerId(1), "a");
   table_.Load(ServerId(2), "b");
@@ -117,6 +137,21 @@ TEST(SealedChunk, Full_SaysSo) {
   for (ServerSlot slot = 0; slot < SealedChunk::kMaxReplicas; ++slot)
     EXPECT_TRUE(chunk.Set(slot, ReplicaHealth::kGood));
   EXPECT_FALSE(chunk.Set(100, ReplicaHealth::kGood));
+}
+
+TEST(JudgeReport, Parked_LengthAndEpochDecide) {
+  SealedChunk chunk(100, 7, Epoch(3), /*parked=*/true);
+  v1::ReplicaReport report;
+  report.set_length(100);
+  report.set_epoch(3);
+  EXPECT_EQ(JudgeReport(chunk, report), ReplicaHealth::kGood);
+  report.set_epoch(2);
+  EXPECT_EQ(JudgeReport(chunk, report), ReplicaHealth::kStray) << "it missed the promise";
+  report.set_epoch(3);
+  report.set_length(99);
+  EXPECT_EQ(JudgeReport(chunk, report), ReplicaHealth::kStray);
+  report.set_damaged(true);
+  EXPECT_EQ(JudgeReport(chunk, report), ReplicaHealth::kDamaged);
 }
 
 TEST(JudgeReport, EveryKind_Judged) {
