@@ -14,7 +14,7 @@ from chaos.verdict import stale_looks
 from lines import examine, make_line
 
 SECONDS, POWER_LOSS_SECONDS = 120, 60
-SEED = 72
+SEED = 13  # rounds of every sort within the time, in both runs
 SERVERS, MOUNTS = ["cs1", "cs2", "cs3", "cs4"], ["mount1", "mount2"]
 
 
