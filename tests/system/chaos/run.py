@@ -1,5 +1,6 @@
 """One run: load, rounds of faults, verdict, report."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from chaos import disks, report
 from chaos.faults import Injector
-from chaos.hosts import Hosts
+from chaos.hosts import DIRECTORY, Hosts
 from chaos.load import Load
 from chaos.plan import Planner
 from chaos.verdict import Verdict
@@ -41,7 +42,7 @@ def run_chaos(settings, say=print):
 
     names = [f"cs{i + 1}" for i in range(settings.servers)]
     full_disks = settings.full_disks and not settings.power_loss
-    scratch = Path(tempfile.mkdtemp(prefix="appendfs-chaos-"))
+    scratch = Path(tempfile.mkdtemp(prefix=f"{DIRECTORY}-{os.getpid()}-"))
     cluster = load = None
     try:
         cluster = Hosts(
