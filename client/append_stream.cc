@@ -15,13 +15,17 @@ namespace {
 
 constexpr uint64_t kMessageBytes = 4ull << 20;  // payload coalesced into one message
 constexpr size_t kMessageBatches = 4096;
+constexpr Duration kPace = std::chrono::milliseconds(2);  // of messages that nobody waits for
 
 class LinkAppendStream final : public AppendStream,
                                public FrameLink::Owner,
                                public std::enable_shared_from_this<LinkAppendStream> {
  public:
-  LinkAppendStream(IoThreads& threads, std::string address)
-      : address_(std::move(address)), link_(FrameLink::To(threads, address_, LinkKind::kAppend)) {}
+  LinkAppendStream(IoThreads& threads, Executor& timers, const Clock& clock, std::string address)
+      : timers_(timers),
+        clock_(clock),
+        address_(std::move(address)),
+        link_(FrameLink::To(threads, address_, LinkKind::kAppend)) {}
 
   void Start(const std::string& cluster_uuid, ClientId client) {
     v1::AppendRequest first;
@@ -64,6 +68,23 @@ class LinkAppendStream final : public AppendStream,
     }
   }
 
+  void FlushSoon() override {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (gathering_) return;
+      const Duration now = clock_.Monotonic();
+      if (now < next_message_) {
+        gathering_ = true;
+        timers_.PostAfter(next_message_ - now, [weak = weak_from_this()] {
+          if (auto self = weak.lock()) self->FlushGathered();
+        });
+        return;
+      }
+      next_message_ = now + kPace;
+    }
+    Flush();
+  }
+
   void OnWritten() override {
     {
       absl::MutexLock lock(&mutex_);
@@ -94,6 +115,15 @@ class LinkAppendStream final : public AppendStream,
   }
 
  private:
+  void FlushGathered() {
+    {
+      absl::MutexLock lock(&mutex_);
+      gathering_ = false;
+      next_message_ = clock_.Monotonic() + kPace;
+    }
+    Flush();
+  }
+
   // Takes what waits, up to a message's worth, unless a write is under way.
   bool BuildMessage(v1::AppendRequest& request, std::vector<Buffer>& payload) {
     request.Clear();
@@ -138,20 +168,25 @@ class LinkAppendStream final : public AppendStream,
     }
   }
 
+  Executor& timers_;
+  const Clock& clock_;
   const std::string address_;
   const std::shared_ptr<FrameLink> link_;
 
   absl::Mutex mutex_;
   std::deque<OutgoingBatch> waiting_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<ChunkHandle, std::weak_ptr<AppendSink>> sinks_ ABSL_GUARDED_BY(mutex_);
-  bool writing_ ABSL_GUARDED_BY(mutex_) = true;  // the hello
+  bool writing_ ABSL_GUARDED_BY(mutex_) = true;      // the hello
+  Duration next_message_ ABSL_GUARDED_BY(mutex_){};  // that nobody waits for
+  bool gathering_ ABSL_GUARDED_BY(mutex_) = false;   // FlushGathered is due
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 class LinkAppendStreams final : public AppendStreams {
  public:
-  LinkAppendStreams(std::string cluster_uuid, IoThreads& threads)
-      : cluster_uuid_(std::move(cluster_uuid)), threads_(threads) {}
+  LinkAppendStreams(std::string cluster_uuid, IoThreads& threads, Executor& timers,
+                    const Clock& clock)
+      : cluster_uuid_(std::move(cluster_uuid)), threads_(threads), timers_(timers), clock_(clock) {}
 
   ~LinkAppendStreams() override {
     absl::MutexLock lock(&mutex_);
@@ -163,7 +198,7 @@ class LinkAppendStreams final : public AppendStreams {
     std::shared_ptr<LinkAppendStream>& stream = streams_[address];
     if (stream == nullptr || client != clients_[address] || stream->broken()) {
       if (stream != nullptr) stream->Cancel();
-      stream = std::make_shared<LinkAppendStream>(threads_, address);
+      stream = std::make_shared<LinkAppendStream>(threads_, timers_, clock_, address);
       clients_[address] = client;
       stream->Start(cluster_uuid_, client);
     }
@@ -173,6 +208,8 @@ class LinkAppendStreams final : public AppendStreams {
  private:
   const std::string cluster_uuid_;
   IoThreads& threads_;
+  Executor& timers_;
+  const Clock& clock_;
   absl::Mutex mutex_;
   std::map<std::string, std::shared_ptr<LinkAppendStream>> streams_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, ClientId> clients_ ABSL_GUARDED_BY(mutex_);
@@ -180,8 +217,9 @@ class LinkAppendStreams final : public AppendStreams {
 
 }  // namespace
 
-std::unique_ptr<AppendStreams> AppendStreams::Create(std::string cluster_uuid, IoThreads& threads) {
-  return std::make_unique<LinkAppendStreams>(std::move(cluster_uuid), threads);
+std::unique_ptr<AppendStreams> AppendStreams::Create(std::string cluster_uuid, IoThreads& threads,
+                                                     Executor& timers, const Clock& clock) {
+  return std::make_unique<LinkAppendStreams>(std::move(cluster_uuid), threads, timers, clock);
 }
 
 }  // namespace appendfs

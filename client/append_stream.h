@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "client/append_types.h"
+#include "common/clock.h"
+#include "common/executor.h"
 #include "common/ids.h"
 #include "common/link/io_threads.h"
 #include "common/status.h"
@@ -39,13 +41,17 @@ class AppendStream {
   virtual bool Send(std::vector<OutgoingBatch> batches) = 0;
   // Sends what is queued, without blocking; without locks.
   virtual void Flush() = 0;
+  // The same for what nobody waits for: many files that get a line now and
+  // then share messages, at least a millisecond or two apart.
+  virtual void FlushSoon() { Flush(); }
 };
 
 // Makes and keeps the streams. Thread-safe; destruction closes all streams,
 // whose last callbacks end with the threads.
 class AppendStreams {
  public:
-  static std::unique_ptr<AppendStreams> Create(std::string cluster_uuid, IoThreads& threads);
+  static std::unique_ptr<AppendStreams> Create(std::string cluster_uuid, IoThreads& threads,
+                                               Executor& timers, const Clock& clock);
   virtual ~AppendStreams() = default;
   virtual std::shared_ptr<AppendStream> Get(const std::string& address, ClientId client) = 0;
 };

@@ -55,6 +55,8 @@ void Appender::Flush(Flushed done) {
     if (!core_.idle() || !due_.empty() || delivering_) {
       core_.Flush(std::exchange(done, nullptr));
       Step();
+      unflushed_ = stream_;  // what was in no hurry when it was sent is now
+      awaited_ = true;
       if (!due_.empty()) DeliverLater();
     }
   }
@@ -122,6 +124,7 @@ void Appender::Step() {
     for (AppenderCore::Answer& answer : output.answers) due_.push_back(std::move(answer));
     if (output.ask) Ask(*output.ask);
     if (output.send.empty()) break;
+    awaited_ |= output.awaited;
     if (stream_ != nullptr && stream_->Send(std::move(output.send))) {
       unflushed_ = stream_;
       break;
@@ -213,11 +216,17 @@ void Appender::Finish() {
 
 void Appender::FlushStream() {
   std::shared_ptr<AppendStream> stream;
+  bool awaited = false;
   {
     absl::MutexLock lock(&mutex_);
     stream = std::exchange(unflushed_, nullptr);
+    awaited = std::exchange(awaited_, false);
   }
-  if (stream != nullptr) stream->Flush();
+  if (stream == nullptr) return;
+  if (awaited)
+    stream->Flush();
+  else
+    stream->FlushSoon();
 }
 
 void Appender::DeliverLater() {

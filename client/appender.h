@@ -74,6 +74,7 @@ class Appender final : public AppendSink, public std::enable_shared_from_this<Ap
   AppenderCore core_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<AppendStream> stream_ ABSL_GUARDED_BY(mutex_);     // where attached_ is attached
   std::shared_ptr<AppendStream> unflushed_ ABSL_GUARDED_BY(mutex_);  // was given batches
+  bool awaited_ ABSL_GUARDED_BY(mutex_) = false;                     // some of them
   std::optional<AppendTail> attached_ ABSL_GUARDED_BY(mutex_);
   Duration armed_ ABSL_GUARDED_BY(mutex_) = Duration::max();  // when the next timer fires
   std::vector<AppenderCore::Answer> due_ ABSL_GUARDED_BY(mutex_);

@@ -289,6 +289,7 @@ void AppenderCore::SendBatches(Output& output, Duration now) {
       batch.sequence = sequences_.Next();
       last_batch_bytes_ = batch.size();
     }
+    if (flushes_waiting_ > 0 || batch.size() >= options_.small_batch_bytes) output.awaited = true;
     if (in_flight_ == 0) last_progress_ = now;
     next_small_ = now + options_.pace;
     batch.in_flight = true;

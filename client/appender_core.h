@@ -60,6 +60,7 @@ class AppenderCore {
   struct Output {
     std::vector<Answer> answers;      // in the order of the records
     std::vector<OutgoingBatch> send;  // in this order, to tail()
+    bool awaited = false;             // somebody waits for what is sent, or it is large
     std::optional<TailQuestion> ask;  // answer with OnTail or OnTailError
   };
 

@@ -31,7 +31,7 @@ ClientImpl::ClientImpl(ClientOptions options, std::unique_ptr<Executor> timers,
       session_(std::move(session)) {
   links_ = std::make_unique<IoThreads>("links");
   chunks_ = ChunkClient::Create(session_->cluster_uuid(), *links_, *timers_, clock_);
-  streams_ = AppendStreams::Create(session_->cluster_uuid(), *links_);
+  streams_ = AppendStreams::Create(session_->cluster_uuid(), *links_, *timers_, clock_);
   replicas_ = std::make_unique<ReplicaReader>(
       *chunks_, clock_, [this](ChunkHandle handle, ServerId server, Reason reason) {
         v1::ReportReplicaRequest report;
