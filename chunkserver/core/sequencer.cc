@@ -26,6 +26,7 @@ Sequencer::Sequencer(Setup setup, const Options& options, Output& output)
   members_.push_back({self_, setup.length});
   for (ServerId id : setup.members)
     if (id != self_) members_.push_back({id, setup.length});
+  ChooseSpare();
 }
 
 void Sequencer::Append(const ClientBatch& batch, uint64_t wall_ns, Duration now) {
@@ -121,8 +122,24 @@ void Sequencer::Order(const ClientBatch& batch, uint64_t wall_ns) {
   pending_.push_back(
       {batch.client, batch.sequence, accepted_, length, accepted_mtime_ns_, batch.stream, length});
   accepted_ += length;
+  const bool gathers = length < options_.gather_bytes;
+  for (const Member& member : members_) {
+    if (member.lagging) continue;
+    const bool soon = gathers && member.id == spare_;
+    output_.SendReady(member.id, ready, soon ? Output::When::kSoon : Output::When::kNow);
+  }
+}
+
+void Sequencer::ChooseSpare() {
+  if (degraded() || members_.size() <= kWriteQuorum) {
+    spare_ = ServerId();
+    return;
+  }
+  const Member* slowest = Find(spare_);
   for (const Member& member : members_)
-    if (!member.lagging) output_.SendReady(member.id, ready);
+    if (member.id != self_ && (slowest == nullptr || member.durable < slowest->durable))
+      slowest = &member;
+  spare_ = slowest->id;
 }
 
 Sequencer::Member* Sequencer::Find(ServerId id) {
@@ -182,11 +199,13 @@ void Sequencer::NoteWhoIsBehind(Duration now) {
     if (member.durable < most && !member.behind) member.behind_since = now;
     member.behind = member.durable < most;
   }
+  ChooseSpare();
 }
 
 void Sequencer::MarkLagging(Member& member) {
   if (member.lagging) return;
   member.lagging = true;
+  ChooseSpare();
   output_.Report({ChunkEvent::Kind::kReplicaLagging, handle_, epoch_, member.id});
   auto keeping_up = std::count_if(members_.begin(), members_.end(),
                                   [](const Member& other) { return !other.lagging; });

@@ -23,7 +23,9 @@ class Sequencer {
   class Output {
    public:
     virtual ~Output() = default;
-    virtual void SendReady(ServerId to, const Ready& ready) = 0;
+    // kSoon: may wait a little for others, to share a message and a sync.
+    enum class When { kNow, kSoon };
+    virtual void SendReady(ServerId to, const Ready& ready, When when) = 0;
     virtual void SendCommit(ServerId to, const Commit& commit) = 0;
     virtual void SendConfirm(ServerId to, const Confirm& confirm) = 0;
     // Ends a batch; each accepted or refused batch is answered once, or released.
@@ -40,6 +42,7 @@ class Sequencer {
     Duration confirm_timeout = std::chrono::seconds(1);
     Duration report_interval = std::chrono::seconds(1);  // degraded or full: said again
     uint64_t max_lag_bytes = 32ull << 20;                // a member this far behind the commit lags
+    uint64_t gather_bytes = 64ull << 10;                 // from here on a batch is worth its own sync
   };
 
   struct Setup {
@@ -109,6 +112,7 @@ class Sequencer {
   void MarkLagging(Member& member);
   void AdvanceCommit();
   void NoteWhoIsBehind(Duration now);
+  void ChooseSpare();
   uint64_t OwnDurable() const { return members_.front().durable; }
 
   void SendRound(uint64_t round);
@@ -125,6 +129,9 @@ class Sequencer {
   Output& output_;
 
   std::vector<Member> members_;  // the own replica first
+  // With three members that keep up, the one whose vote is not waited for: the
+  // slower one. Its batches may gather. None: every vote is needed.
+  ServerId spare_;
   DedupMemory memory_;           // of everything accepted
   uint64_t accepted_;            // bytes in order so far
   uint64_t committed_;

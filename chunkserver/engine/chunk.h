@@ -78,7 +78,9 @@ class Chunk final : private Replica::Output, private Sequencer::Output {
   void ShowCommitted(uint64_t length) override;
   void CastVote(const Vote& vote) override;
   // Sequencer::Output
-  void SendReady(ServerId to, const Ready& ready) override { Send(to, ready, &Turn::Flush); }
+  void SendReady(ServerId to, const Ready& ready, When when) override {
+    Send(to, ready, when == When::kNow ? &Turn::Flush : &Turn::FlushSoon);
+  }
   // A commit can wait: whoever needs the length asks the primary. A message of
   // its own for each would cost as much as the READY did.
   void SendCommit(ServerId to, const Commit& commit) override {

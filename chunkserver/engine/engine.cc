@@ -325,6 +325,22 @@ void Engine::Tick() {
   for (auto& [handle, chunk] : chunks_) chunk->ReportIfIdle(now);
 }
 
+void Engine::GatherFor(std::shared_ptr<Outlet> outlet) {
+  if (gathering_.empty()) background_.PostAfter(kGather, [this] { FlushGathered(); });
+  for (const auto& known : gathering_)
+    if (known == outlet) return;
+  gathering_.push_back(std::move(outlet));
+}
+
+void Engine::FlushGathered() {
+  std::vector<std::shared_ptr<Outlet>> outlets;
+  {
+    absl::MutexLock lock(&mutex_);
+    outlets.swap(gathering_);
+  }
+  for (const auto& outlet : outlets) outlet->Flush();
+}
+
 void Engine::Admit() {
   const uint64_t unapplied = store_.usage().unapplied_bytes;
   const bool clients = unapplied <= options_.client_unapplied_bytes;

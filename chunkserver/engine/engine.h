@@ -136,6 +136,9 @@ class Engine final : public StoreListener, private ChunkHost {
   static constexpr Duration kTickInterval = std::chrono::milliseconds(50);
   void Tick();
 
+  // How long what can wait for its like does.
+  static constexpr Duration kGather = std::chrono::milliseconds(2);
+
  private:
   class Pass;
   using StoredCall = absl::AnyInvocable<void(const StoreCompletion&) &&>;
@@ -169,6 +172,8 @@ class Engine final : public StoreListener, private ChunkHost {
   void Watch(ChunkHandle handle, const Chunk& chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Refuse(const ClientBatch& batch, absl::Status why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Admit();
+  void GatherFor(std::shared_ptr<Outlet> outlet) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FlushGathered();
 
   ChunkStore& store_;
   const Clock& clock_;
@@ -191,6 +196,7 @@ class Engine final : public StoreListener, private ChunkHost {
   absl::flat_hash_map<StreamId, std::shared_ptr<ClientSink>> clients_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::shared_ptr<VoteSink>> peers_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::shared_ptr<Outlet>> flush_later_ ABSL_GUARDED_BY(mutex_);  // at the tick
+  std::vector<std::shared_ptr<Outlet>> gathering_ ABSL_GUARDED_BY(mutex_);  // FlushGathered is due
   StreamId last_stream_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_token_ ABSL_GUARDED_BY(mutex_) = 0;
   Duration next_idle_look_ ABSL_GUARDED_BY(mutex_){};

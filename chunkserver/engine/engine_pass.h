@@ -13,6 +13,7 @@ class ABSL_SCOPED_LOCKABLE Engine::Pass {
   }
   ~Pass() ABSL_UNLOCK_FUNCTION() {
     for (auto& outlet : turn_.TakeLater()) engine_.flush_later_.insert(std::move(outlet));
+    for (auto& outlet : turn_.TakeSoon()) engine_.GatherFor(std::move(outlet));
     engine_.turn_ = nullptr;
     engine_.on_store_thread_ = false;
     engine_.mutex_.Unlock();

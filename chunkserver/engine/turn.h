@@ -20,6 +20,9 @@ class Turn {
   // Has something that can wait for the next message, or the engine's next tick.
   void FlushLater(const std::shared_ptr<Outlet>& outlet) { AddOnce(later_, outlet); }
   Outlets TakeLater() { return std::move(later_); }
+  // Has something that gathers with what follows within Engine::kGather.
+  void FlushSoon(const std::shared_ptr<Outlet>& outlet) { AddOnce(soon_, outlet); }
+  Outlets TakeSoon() { return std::move(soon_); }
   void Call(absl::AnyInvocable<void() &&> call) { calls_.push_back(std::move(call)); }
   void Report(const ChunkEvent& event) { events_.push_back(event); }
 
@@ -37,7 +40,7 @@ class Turn {
     outlets.push_back(outlet);
   }
 
-  Outlets outlets_, later_;
+  Outlets outlets_, later_, soon_;
   std::vector<absl::AnyInvocable<void() &&>> calls_;
   std::vector<ChunkEvent> events_;
 };

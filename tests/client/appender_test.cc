@@ -71,6 +71,7 @@ class FakeStream final : public AppendStream {
     for (OutgoingBatch& batch : batches) waiting_.push_back(std::move(batch));
     return true;
   }
+  void Flush() override {}
 
   size_t AwaitBatches(size_t count) {
     auto enough = [this, count]()

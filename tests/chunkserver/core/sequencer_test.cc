@@ -53,7 +53,10 @@ class SequencerTest : public ::testing::Test, public Sequencer::Output {
     return outcomes_.empty() ? Reason() : ReasonOf(outcomes_.back().second.status);
   }
 
-  void SendReady(ServerId to, const Ready& ready) override { ready_[to].push_back(ready); }
+  void SendReady(ServerId to, const Ready& ready, When when) override {
+    ready_[to].push_back(ready);
+    gathers_[to] = when == When::kSoon;
+  }
   void SendCommit(ServerId to, const Commit& commit) override { commits_[to] = commit.length; }
   void SendConfirm(ServerId to, const Confirm& confirm) override {
     rounds_[to].push_back(confirm.round);
@@ -70,6 +73,7 @@ class SequencerTest : public ::testing::Test, public Sequencer::Output {
   Duration now_ = seconds(100);
   uint64_t wall_ = 1'000'000;
   std::map<ServerId, std::vector<Ready>> ready_;
+  std::map<ServerId, bool> gathers_;  // the last one
   std::map<ServerId, uint64_t> commits_;
   std::map<ServerId, std::vector<uint64_t>> rounds_;
   std::vector<std::pair<StreamId, ClientOutcome>> outcomes_;
@@ -89,6 +93,34 @@ TEST_F(SequencerTest, Append_Accepted_GoesToAllMembersAtTheNextOffset) {
     EXPECT_EQ(ready_[member][1].payload.view(), "you");
   }
   EXPECT_TRUE(outcomes_.empty());
+}
+
+TEST_F(SequencerTest, Append_ThreeKeepUp_TheSlowerOnesBatchesGather) {
+  Append(1, "hello");
+  EXPECT_FALSE(gathers_[kSelf]);
+  EXPECT_TRUE(gathers_[kSecond]);
+  EXPECT_FALSE(gathers_[kThird]);
+  VoteFor(kSelf, 5);
+  VoteFor(kSecond, 5);  // though it was told later
+  Append(2, "you");
+  EXPECT_FALSE(gathers_[kSecond]);
+  EXPECT_TRUE(gathers_[kThird]);
+}
+
+TEST_F(SequencerTest, Append_Large_NeverGathers) {
+  Start({kSelf, kSecond, kThird}, 1 << 20);
+  Fill(1, 64 << 10);
+  EXPECT_FALSE(gathers_[kSecond]);
+}
+
+TEST_F(SequencerTest, Append_EveryVoteNeeded_NeverGathers) {
+  Start({kSelf, kSecond}, 1000);
+  Append(1, "hello");
+  EXPECT_FALSE(gathers_[kSecond]);
+  Start({kSelf, kSecond, kThird}, 1000);
+  sequencer_->OnPeerBroken(kThird);
+  Append(1, "hello");
+  EXPECT_FALSE(gathers_[kSecond]);
 }
 
 TEST_F(SequencerTest, Vote_OfOneOnly_DoesNotCommit) {

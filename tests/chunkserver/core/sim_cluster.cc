@@ -124,7 +124,7 @@ class Cluster::Server::Slot final : public Replica::Output, public Sequencer::Ou
     if (primary_ == server_.id_) return own_votes_.push_back(vote);
     ToServer(primary_, [from = server_.id_, vote](Server& peer) { peer.OnVote(from, vote); });
   }
-  void SendReady(ServerId to, const Ready& ready) override {
+  void SendReady(ServerId to, const Ready& ready, When) override {
     if (to == server_.id_) return replica_.OnReady(ready);
     ToServer(to, [from = server_.id_, ready](Server& peer) { peer.OnReady(from, ready); });
   }
