@@ -53,27 +53,45 @@ class CommandSender::Lane {
     stopped_ = true;
   }
 
+  void Restarted(ServerId server) {
+    std::vector<Done<Answer>> lost;
+    {
+      absl::MutexLock lock(&mutex_);
+      for (const std::shared_ptr<Call>& call : queues_[server].running)
+        for (Done<Answer>& done : call->dones) lost.push_back(std::move(done));
+      queues_[server].running.clear();
+      if (stopped_) return;
+    }
+    for (Done<Answer>& done : lost)
+      std::move(done)(MakeError(v1::UNREACHABLE, StrCat("server ", server, " has restarted")));
+    Pump(server);
+  }
+
  private:
   struct Waiting {
     Item item;
     Done<Answer> done;
   };
+  struct Call {
+    std::vector<Done<Answer>> dones;
+  };
   struct Queue {
     CommandTarget target;
     std::deque<Waiting> waiting;
-    size_t running = 0;
+    std::vector<std::shared_ptr<Call>> running;
   };
 
   // Sends what may be sent now.
   void Pump(ServerId server) {
     Request request;
     std::string address;
-    std::vector<Done<Answer>> dones;
+    auto call = std::make_shared<Call>();
     {
       absl::MutexLock lock(&mutex_);
       Queue& queue = queues_[server];
-      if (stopped_ || queue.waiting.empty() || queue.running >= options_.calls_at_once) return;
-      queue.running += 1;
+      if (stopped_ || queue.waiting.empty() || queue.running.size() >= options_.calls_at_once)
+        return;
+      queue.running.push_back(call);
       v1::CommandOrigin& origin = *request.mutable_origin();
       origin.set_cluster_uuid(cluster_uuid_);
       origin.set_incarnation(incarnation_);
@@ -83,20 +101,19 @@ class CommandSender::Lane {
       size_t count = std::min(queue.waiting.size(), options_.items_per_call);
       for (size_t i = 0; i < count; ++i) {
         AddItem(request, std::move(queue.waiting.front().item));
-        dones.push_back(std::move(queue.waiting.front().done));
+        call->dones.push_back(std::move(queue.waiting.front().done));
         queue.waiting.pop_front();
       }
     }
-    client_.Call(
-        address, std::move(request), options_.timeout,
-        [this, server, dones = std::move(dones)](absl::StatusOr<Response> response) mutable {
-          {
-            absl::MutexLock lock(&mutex_);
-            queues_[server].running -= 1;
-          }
-          Pump(server);
-          Distribute(std::move(response), dones);
-        });
+    client_.Call(address, std::move(request), options_.timeout,
+                 [this, server, call = std::move(call)](absl::StatusOr<Response> response) {
+                   {
+                     absl::MutexLock lock(&mutex_);
+                     if (std::erase(queues_[server].running, call) == 0) return;  // Restarted
+                   }
+                   Pump(server);
+                   Distribute(std::move(response), call->dones);
+                 });
   }
 
   static void Distribute(absl::StatusOr<Response> response, std::vector<Done<Answer>>& dones) {
@@ -145,6 +162,14 @@ void CommandSender::Stop() {
   conform_->Stop();
   open_->Stop();
   delete_->Stop();
+}
+
+void CommandSender::Restarted(ServerId server) {
+  create_->Restarted(server);
+  fence_->Restarted(server);
+  conform_->Restarted(server);
+  open_->Restarted(server);
+  delete_->Restarted(server);
 }
 
 void CommandSender::Create(const CommandTarget& target, v1::CreateChunksRequest::Item item,

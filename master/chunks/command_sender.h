@@ -36,6 +36,10 @@ class CommandSender {
 
   // Nothing is sent from now on; what waits is never answered.
   void Stop();
+  // The server's process is another one: what the old one was told will not be
+  // answered, which the network may not notice for long. Fails it, UNREACHABLE,
+  // in the caller's thread.
+  void Restarted(ServerId server);
 
   void Create(const CommandTarget& target, v1::CreateChunksRequest::Item item,
               Done<v1::CreateChunksResponse::Item> done);
@@ -57,8 +61,8 @@ class CommandSender {
       Lane<v1::FenceRequest, v1::FenceResponse, v1::FenceRequest::Item, v1::FenceResponse::Item>;
   using ConformLane = Lane<v1::ConformRequest, v1::ConformResponse, v1::ConformRequest::Item,
                            v1::ConformResponse::Item>;
-  using OpenLane = Lane<v1::OpenChunksRequest, v1::OpenChunksResponse,
-                        v1::OpenChunksRequest::Item, v1::OpenChunksResponse::Item>;
+  using OpenLane = Lane<v1::OpenChunksRequest, v1::OpenChunksResponse, v1::OpenChunksRequest::Item,
+                        v1::OpenChunksResponse::Item>;
   using DeleteLane = Lane<v1::DeleteChunksRequest, v1::DeleteChunksResponse, uint64_t,
                           v1::DeleteChunksResponse::Item>;
 

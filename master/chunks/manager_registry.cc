@@ -69,7 +69,10 @@ v1::RegisterResponse Manager::Admitted(ServerId id, const v1::RegisterRequest& r
   LOG(INFO) << "registered: server=" << id << " address=" << request.address()
             << " registration=" << registration.number
             << (registration.restarted ? " (restarted)" : "");
-  executor_->Post([this, address = request.address()] { client_->ConnectAnew(address); });
+  executor_->Post([this, id, address = request.address(), restarted = registration.restarted] {
+    client_->ConnectAnew(address);
+    if (restarted) sender_->Restarted(id);
+  });
   // What it holds is to be confirmed by its report.
   ServerSlot slot = servers_.SlotOf(id);
   chunks_.ForEachSealed([&](ChunkHandle, SealedChunk& chunk) { chunk.Unconfirm(slot); });

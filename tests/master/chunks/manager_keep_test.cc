@@ -220,6 +220,22 @@ TEST_F(ManagerKeepTest, Restart_HundredsOfOpenChunks_AFewMessagesAndAllParked) {
   EXPECT_LT(after - before, 40) << "not one for each";
 }
 
+TEST_F(ManagerKeepTest, Restart_OfHungServers_WhatTheyWereToldIsToldAgainAtOnce) {
+  StartCluster(3);
+  InodeId inode = MakeFile("a");
+  v1::Chunk chunk = OpenWith(inode, "abc");
+  for (size_t i = 0; i < 2; ++i) fleet_[i].health = FakeServer::Health::kHung;
+  auto pending = AskTail(inode, &chunk, v1::UNREACHABLE);
+  time_.RunFor(milliseconds(100));
+  for (size_t i = 0; i < 2; ++i) {
+    fleet_.Kill(i);
+    fleet_.Start(i);
+  }
+  ASSERT_TRUE(time_.RunUntil([&] { return pending->answer.has_value(); }, milliseconds(800)))
+      << "a call that nobody will answer was waited for";
+  EXPECT_TRUE(pending->answer->ok()) << pending->answer->status();
+}
+
 TEST_F(ManagerKeepTest, ForceSeal_NothingWaits_Refused) {
   StartCluster(3);
   InodeId inode = MakeFile("a");
