@@ -171,7 +171,7 @@ absl::Status Recovery::Replay(const JournalScan& scan, uint64_t durable) {
     ++out_.groups_replayed;
     APPENDFS_RETURN_IF_ERROR(LimitUnapplied());
   }
-  if (last_ < durable)
+  if (last_ < durable && !(out_.torn_tail && PLANTED(kTruncateInMiddle)))
     DamageOpenReplicas(durable, StrCat("journal groups from ", last_ + 1, " to ", durable,
                                        " are missing, and had been synced"));
   return absl::OkStatus();

@@ -295,7 +295,7 @@ void ClientNode::Process::Write() {
   Kernel& kernel = world_.kernel;
   kernel.After(kernel.Between(microseconds(100), node_.workload_.pace), &node_.host,
                [this] { Write(); });
-  if (!node_.writing_ || outstanding_ > 60) return;
+  if (!node_.writing_ || outstanding_ > 60 || kernel.now() < world_.quiet_until) return;
   const auto number = static_cast<uint32_t>(kernel.Random(files_.size()));
   File& file = files_[number];
   const int burst = kernel.Chance(0.2) ? 1 + static_cast<int>(kernel.Random(6)) : 1;

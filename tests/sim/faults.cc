@@ -61,7 +61,19 @@ void Faults::DrawWeather() {
   if (kernel_.Chance(0.4)) faults.corrupt = 0.002;
 }
 
-void Faults::Begin() { Schedule(); }
+void Faults::Begin() {
+  Schedule();
+  if (kernel_.Chance(0.5)) ScheduleQuiet();
+}
+
+// Writers rest, all of them: chunks fall idle, and are written to again.
+void Faults::ScheduleQuiet() {
+  kernel_.After(Between(200, 3000), nullptr, [this] {
+    if (over_) return;
+    world_.quiet_until = kernel_.now() + Between(100, 1800);
+    ScheduleQuiet();
+  });
+}
 
 void Faults::End() {
   over_ = true;
@@ -214,13 +226,18 @@ void Faults::MakeSluggish() {
   HealLater(milliseconds(500), milliseconds(3000));
 }
 
-// What the master tells a server comes late, and twice.
+// What the master tells a server comes late, and twice: after it has given up
+// on it, and after what it told later.
 void Faults::DelayCommands() {
   kernel_.counts["late commands"]++;
-  ServerNode& server = AnyServer();
-  const Duration most = Between(5, 4000);
-  kernel_.Trace(server.host.name, " gets commands late, ", most.count() / 1000000, " ms");
-  world_.network.Slow(world_.master->host, server.host, {most, 0.4});
+  const bool all = kernel_.Chance(0.3);
+  const ServerNode& one = AnyServer();
+  const Duration most = Between(5, kernel_.Chance(0.5) ? 500 : 4000);
+  kernel_.Trace(all ? "all servers" : one.host.name, " get commands late, ", most.count() / 1000000,
+                " ms");
+  for (const auto& server : world_.servers)
+    if (all || server.get() == &one)
+      world_.network.Slow(world_.master->host, server->host, {most, 0.7});
   HealLater(milliseconds(300), milliseconds(3000));
 }
 

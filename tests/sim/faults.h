@@ -71,6 +71,7 @@ class Faults {
 
   void DrawWeather();
   void Schedule();
+  void ScheduleQuiet();
   void Strike(Kind kind);
   void StrikeRecovery();
   void Pause(Host& host, Duration time);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "master/namespace/reads.h"
 #include "tests/sim/history.h"
+#include "tests/sim/master_node.h"
 #include "tests/sim/server_node.h"
 
 namespace appendfs::sim {
@@ -214,6 +216,10 @@ void Ledger::Commits(ServerNode& server, const Commit& commit) {
   else if (at->second.second != server.host.boot)
     Fail(commit.handle, server.host.name, " commits in epoch=", commit.epoch,
          " after a restart, as it did before");
+  if (commit.epoch < chunk.goes_on_in && commit.length > chunk.goes_on_from)
+    return Fail(commit.handle, server.host.name, " commits ", commit.length,
+                " bytes in epoch=", commit.epoch, ", and the chunk went on from ",
+                chunk.goes_on_from, " in epoch=", chunk.goes_on_in);
   Extend(commit.handle, commit.length, server, "committed");
 }
 
@@ -243,8 +249,36 @@ void Ledger::Logged(const v1::MetaOp& op) {
       return;
     }
     case v1::MetaOp::kSealChunk: return Sealed(op.seal_chunk());
+    case v1::MetaOp::kReopenChunk: {
+      const v1::ReopenChunkOp& what = op.reopen_chunk();
+      return GoesOn(ChunkHandle(what.handle()), Epoch(what.epoch()), what.length(), true);
+    }
+    case v1::MetaOp::kParkChunk: {
+      const v1::ParkChunkOp& what = op.park_chunk();
+      return GoesOn(ChunkHandle(what.handle()), Epoch(what.epoch()), what.length(), false);
+    }
     default: return;
   }
+}
+
+void Ledger::GoesOn(ChunkHandle handle, Epoch epoch, uint64_t length, bool reopened) {
+  Check();
+  Chunk& chunk = chunks_[handle];
+  if (length < chunk.committed.size())
+    return Fail(handle, "goes on from ", length, " bytes, fewer than are committed");
+  chunk.goes_on_in = epoch;
+  chunk.goes_on_from = length;
+  auto record = GetChunk(world_.master->tables(), handle);
+  if (reopened && record.ok() && record->has_value())
+    for (const v1::ServerAddress& member : (*record)->chunk().replicas())
+      for (const auto& [server, replica] : chunk.replicas)
+        if (server->id() == ServerId(member.server_id()) && !server->disk_harmed &&
+            (!replica.present || replica.epoch < epoch || replica.durable != length))
+          return Fail(handle, "is reopened with ", length, " bytes under epoch=", epoch, ", where ",
+                      server->host.name, " does not stand");
+  for (const auto& [server, replica] : chunk.replicas)
+    if (server->store() != nullptr && replica.present)
+      return Extend(handle, length, *server, reopened ? "reopened" : "parked");
 }
 
 void Ledger::Sealed(const v1::SealChunkOp& op) {

@@ -71,6 +71,8 @@ class Ledger {
     uint64_t parsed = 0;  // bytes handed to the history
     Epoch epoch;          // in the master's log
     std::optional<uint64_t> sealed;
+    Epoch goes_on_in;  // older ones commit nothing past `goes_on_from`
+    uint64_t goes_on_from = 0;
     std::map<ServerNode*, Replica> replicas;
     std::map<Epoch, std::pair<ServerNode*, uint64_t>> committer;  // and its boot
   };
@@ -86,6 +88,8 @@ class Ledger {
   int Holders(const Chunk& chunk, uint64_t length) const;
   std::string Tell(const Chunk& chunk) const;
   void Sealed(const v1::SealChunkOp& op);
+  // Reopened or parked: the chunk goes on, under this epoch, from this length.
+  void GoesOn(ChunkHandle handle, Epoch epoch, uint64_t length, bool reopened);
   template <class... Args>
   void Fail(ChunkHandle handle, const Args&... args) {
     world_.kernel.Fail(StrCat("chunk=", handle, " ", args..., Tell(chunks_[handle])));

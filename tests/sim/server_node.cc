@@ -238,7 +238,9 @@ absl::Status ServerNode::Process::Start() {
   links_ = std::make_unique<Links>(*this);
   EngineOptions options;
   options.sequencer.lag_timeout = milliseconds(300);
+  options.sequencer.idle_after = milliseconds(200 + kernel.Random(4000));
   options.sequencer.confirm_timeout = milliseconds(500);
+  options.sequencer.idle_after = milliseconds(400);
   engine_ = std::make_unique<Engine>(*store_, clock_, *background_, *links_, events_, options);
   engine_->SetSelf(identity.server);
   store_->Start(*engine_);
@@ -321,6 +323,7 @@ void ServerNode::Crash(bool power) {
   world_.kernel.counts[power ? "power losses" : "kills"]++;
   if (power && !disk.power_is_off()) disk.FailPowerAfter(1);
   world_.ledger->Stopped(*this);
+  (void)id();
   // Two groups that were synced later vouch for the one that was hit.
   may_forget_ = groups_before_harm_ > 0 && process_->store_->groups() < groups_before_harm_ + 3;
   groups_before_harm_ = 0;
@@ -338,6 +341,10 @@ void ServerNode::Harm(const std::string& path, uint64_t offset, int bit, bool pr
 }
 
 ChunkStore* ServerNode::store() { return process_ ? process_->store_.get() : nullptr; }
+ServerId ServerNode::id() {
+  if (process_) last_id_ = process_->store_->identity().server;
+  return last_id_;
+}
 Engine* ServerNode::engine() { return process_ ? process_->engine_.get() : nullptr; }
 
 }  // namespace appendfs::sim

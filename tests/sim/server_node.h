@@ -52,12 +52,15 @@ class ServerNode {
   // --- for the checkers --------------------------------------------------------
   ChunkStore* store();
   Engine* engine();
+  // As it registered last; none: never.
+  ServerId id();
 
  private:
   World& world_;
   std::unique_ptr<Process> process_;
   bool data_harmed_ = false, may_forget_ = false;
   uint64_t groups_before_harm_ = 0;
+  ServerId last_id_;
 };
 
 class ServerNode::Process {
