@@ -92,7 +92,9 @@ absl::Status ChunkserverProcess::Parts::Start(const ChunkserverOptions& options,
   timers = MakeThreadExecutor("timers");
   links = std::make_unique<IoThreads>("links");
   peers = std::make_unique<PeerStreams>(*membership, *links, *timers);
-  engine = std::make_unique<Engine>(*store, clock, *background, *peers, events, EngineOptions());
+  EngineOptions engine_options;
+  engine_options.sequencer.idle_after = std::chrono::seconds(options.park_after);
+  engine = std::make_unique<Engine>(*store, clock, *background, *peers, events, engine_options);
   engine->SetSelf(identity.server);
   peers->SetEngine(engine.get());
   store->Start(*engine);

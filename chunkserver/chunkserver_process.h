@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@ struct ChunkserverOptions {
   std::string listen;                  // host:port; port 0 takes a free one
   std::string advertise;               // host:port others use; empty: the listening address
   std::string master;                  // host:port
+  uint32_t park_after = 60;            // seconds without an append until a chunk is put to rest
 };
 
 // A whole chunkserver: makes all its parts, hands them to each other, and

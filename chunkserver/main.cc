@@ -32,6 +32,8 @@ int main(int argc, char** argv) {
   program.Add("--advertise", options.advertise,
               "HOST:PORT under which clients and other servers reach it (default: --listen)");
   program.Add("--master", options.master, "HOST:PORT of the master");
+  program.Add("--park-after", options.park_after,
+              "Seconds without an append after which a chunk is parked");
   if (int code = program.Parse(argc, argv); code >= 0) return code;
   if (!check.empty()) return appendfs::CheckProgram(kName, check);
   if (options.data_dirs.empty()) {
