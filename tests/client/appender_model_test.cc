@@ -242,7 +242,7 @@ class Scenario {
         EXPECT_TRUE(HasReason(record.answer->status(), v1::IN_DOUBT)) << record.answer->status();
       }
     }
-    EXPECT_GT(acknowledged_, records_.size() / 4);
+    EXPECT_GT(acknowledged_, records_.size() / 8);
   }
 
   struct Record {

@@ -79,13 +79,16 @@ class TestCluster {
   // Messages from one server to another are lost.
   void Cut(int from, int to) { cut_.insert({ServerId(from), ServerId(to)}); }
 
-  // Delivers messages until none is left; the stores stay as they are.
+  // Delivers messages until none is left, those that gather too; the stores
+  // stay as they are.
   void Network() {
-    while (!wire_.empty()) {
-      auto deliver = std::move(wire_.front());
-      wire_.pop_front();
-      deliver();
-    }
+    do {
+      while (!wire_.empty()) {
+        auto deliver = std::move(wire_.front());
+        wire_.pop_front();
+        deliver();
+      }
+    } while (background_.RunAll());
   }
   // And has the stores complete, until nothing moves.
   void Settle() {

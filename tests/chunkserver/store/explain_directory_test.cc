@@ -48,7 +48,7 @@ TEST_F(ExplainDirectoryTest, HealthyDirectory_EveryFileHasAMeaning) {
   auto files = ExplainDirectory(fs_, kDirectory);
   ASSERT_TRUE(files.ok()) << files.status();
   for (const FileExplanation& file : *files) EXPECT_TRUE(file.good) << file.path << file.what;
-  EXPECT_THAT(Of("/d/identity").what, HasSubstr("server 0"));
+  EXPECT_THAT(Of("/d/identity").what, HasSubstr("nobody's yet"));
   EXPECT_THAT(Of("/d/journal/0001.seg").what, HasSubstr("groups between 1 and"));
   EXPECT_THAT(Of(layout::DataPath(kDirectory, kHandle)).what, HasSubstr("chunk=7 raw bytes, 1000"));
   EXPECT_THAT(Of(layout::SidecarPath(kDirectory, kHandle)).what, HasSubstr("open, 1000 bytes"));

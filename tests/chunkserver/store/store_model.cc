@@ -61,7 +61,8 @@ bool StoreModel::Do(const AppendBatch& batch) {
   if (found == replicas_.end()) return false;
   Replica& replica = found->second;
   if (replica.sealed || replica.epoch != batch.epoch || batch.offset != replica.bytes.size() ||
-      batch.offset + batch.payload.size() > replica.identity.capacity || batch.payload.empty())
+      (batch.client && batch.offset + batch.payload.size() > replica.identity.capacity) ||
+      batch.payload.empty())
     return false;
   replica.bytes += batch.payload.view();
   replica.mtime_ns = batch.mtime_ns;
