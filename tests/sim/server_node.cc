@@ -336,7 +336,7 @@ void ServerNode::Crash(bool power) {
 void ServerNode::Harm(const std::string& path, uint64_t offset, int bit, bool provable) {
   disk_harmed = true;
   if (path.find("journal") == std::string::npos) data_harmed_ = true;
-  groups_before_harm_ = provable ? 0 : process_ ? process_->store_->groups() : ~uint64_t{0} - 3;
+  if (!provable) groups_before_harm_ = process_ ? process_->store_->groups() + 1 : ~uint64_t{0} - 3;
   (void)disk.FlipBit(path, offset, bit);
 }
 

@@ -372,9 +372,6 @@ absl::Status SimFileSystem::Sync(Node& node, const std::string& path, uint64_t b
   if (fails_now) return PowerError();
   if (syncs_left_ != kNever && --syncs_left_ == 0) {
     syncs_left_ = kNever;
-    // As kernels do: what could not be written is clean from now on. It can be
-    // read until the power fails, and no later sync writes it.
-    node.unsynced_bytes.clear();
     return ErrnoError("sync", path, EIO);
   }
   for (const ByteChange& change : node.unsynced_bytes) ApplyBytes(change, node.durable_bytes);
