@@ -289,7 +289,10 @@ void AppenderCore::SendBatches(Output& output, Duration now) {
       batch.sequence = sequences_.Next();
       last_batch_bytes_ = batch.size();
     }
-    if (flushes_waiting_ > 0 || batch.size() >= options_.small_batch_bytes) output.awaited = true;
+    // Who flushed the last one is about to flush this one.
+    if (flushes_waiting_ > 0 || next_small_ == Duration::zero() ||
+        batch.size() >= options_.small_batch_bytes)
+      output.awaited = true;
     if (in_flight_ == 0) last_progress_ = now;
     next_small_ = now + options_.pace;
     batch.in_flight = true;
