@@ -38,7 +38,7 @@ struct ClientOptions {
   std::chrono::milliseconds timeout{30000};         // bound of every call
   std::chrono::milliseconds connect_timeout{5000};  // bound of Connect
   uint64_t queue_bytes =
-      64ull << 20;  // appends not yet committed, all files; Append blocks above it
+      32ull << 20;  // appends not yet committed, all files; Append blocks above it
   uint64_t batch_bytes = 1ull << 20;      // largest batch sent
   uint64_t readahead_bytes = 8ull << 20;  // per file that is read sequentially
 };
