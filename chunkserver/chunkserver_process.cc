@@ -5,13 +5,13 @@
 
 #include <utility>
 
+#include "chunkserver/engine/chunk_reader.h"
 #include "chunkserver/engine/conformer.h"
 #include "chunkserver/engine/control.h"
 #include "chunkserver/engine/engine.h"
 #include "chunkserver/engine/event_queue.h"
 #include "chunkserver/engine/heartbeat.h"
 #include "chunkserver/engine/membership.h"
-#include "chunkserver/engine/reader.h"
 #include "chunkserver/engine/worker_pool.h"
 #include "chunkserver/rpc/append_stream.h"
 #include "chunkserver/rpc/call_stream.h"
@@ -70,7 +70,7 @@ struct ChunkserverProcess::Parts {
   std::unique_ptr<IoThreads> links;      // the data path
   std::unique_ptr<PeerStreams> peers;
   std::unique_ptr<Engine> engine;
-  std::unique_ptr<Reader> reader;
+  std::unique_ptr<ChunkReader> reader;
   std::unique_ptr<FetchClient> fetcher;
   std::unique_ptr<Conformer> conformer;
   std::unique_ptr<Control> control;
@@ -99,7 +99,7 @@ absl::Status ChunkserverProcess::Parts::Start(const ChunkserverOptions& options,
   peers->SetEngine(engine.get());
   store->Start(*engine);
 
-  reader = std::make_unique<Reader>(*engine, *store);
+  reader = std::make_unique<ChunkReader>(*engine, *store);
   fetcher = std::make_unique<FetchClient>(*membership, *links, *timers, clock);
   conformer = std::make_unique<Conformer>(*engine, *store, *fetcher);
   control = std::make_unique<Control>(*engine, *store, *conformer, *membership);

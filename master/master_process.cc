@@ -13,7 +13,7 @@
 #include "master/rpc/admin_service.h"
 #include "master/rpc/master_service.h"
 #include "master/rpc/registry_service.h"
-#include "master/sessions/open_files.h"
+#include "master/sessions/open_inodes.h"
 #include "master/sessions/sessions.h"
 
 namespace appendfs {
@@ -28,14 +28,14 @@ class RunningMaster final : public MasterProcess {
     APPENDFS_RETURN_IF_ERROR(files_->MakeDirectory(options.data_dir));
     APPENDFS_ASSIGN_OR_RETURN(lock_, files_->LockFile(options.data_dir + "/master.lock"));
     MetaLogOptions log_options;
-    log_options.gate = &open_files_;
+    log_options.gate = &open_inodes_;
     log_options.on_failure = std::move(options.on_failure);
     APPENDFS_ASSIGN_OR_RETURN(opened_,
                               OpenRocksDbMetaLog(options.data_dir, machine_, clock_, log_options));
     if (opened_.created)
       LOG(INFO) << "new cluster " << opened_.cluster_uuid << " in " << options.data_dir;
     APPENDFS_ASSIGN_OR_RETURN(
-        sessions_, Sessions::Create(SessionOptions{}, *opened_.log, open_files_, clock_));
+        sessions_, Sessions::Create(SessionOptions{}, *opened_.log, open_inodes_, clock_));
     ChunkManagerOptions chunk_options;
     chunk_options.chunk_bytes = options.chunk_bytes;
     APPENDFS_ASSIGN_OR_RETURN(chunks_,
@@ -44,7 +44,7 @@ class RunningMaster final : public MasterProcess {
     sessions_->Start(
         [this](std::vector<ChunkHandle> handles) { chunks_->AddGarbage(std::move(handles)); });
 
-    MasterParts parts{*opened_.log, open_files_,          *sessions_,          *chunks_,
+    MasterParts parts{*opened_.log, open_inodes_,         *sessions_,          *chunks_,
                       clock_,       opened_.cluster_uuid, opened_.incarnation, options.chunk_bytes};
     services_.push_back(MakeMasterService(parts));
     services_.push_back(MakeAdminService(parts));
@@ -71,7 +71,7 @@ class RunningMaster final : public MasterProcess {
   std::unique_ptr<FileSystem::Lock> lock_;
   const SystemClock clock_{};
   MetaMachine machine_;
-  OpenFiles open_files_;
+  OpenInodes open_inodes_;
   OpenedMetaLog opened_;
   std::unique_ptr<Sessions> sessions_;
   std::unique_ptr<ChunkManager> chunks_;

@@ -3,8 +3,8 @@
 #include <memory>
 #include <utility>
 
+#include "chunkserver/engine/chunk_reader.h"
 #include "chunkserver/engine/membership.h"
-#include "chunkserver/engine/reader.h"
 #include "chunkserver/engine/worker_pool.h"
 #include "chunkserver/rpc/server_stream.h"
 #include "proto/chunkserver.pb.h"
@@ -16,7 +16,7 @@ namespace appendfs {
 // what may wait for the disk by the pool.
 class CallStream final : public ServerStream<v1::DataAnswer> {
  public:
-  CallStream(std::shared_ptr<FrameLink> link, Reader& reader, Membership& membership,
+  CallStream(std::shared_ptr<FrameLink> link, ChunkReader& reader, Membership& membership,
              WorkerPool& readers)
       : ServerStream(std::move(link)),
         reader_(reader),
@@ -38,7 +38,7 @@ class CallStream final : public ServerStream<v1::DataAnswer> {
     return std::static_pointer_cast<CallStream>(this->shared_from_this());
   }
 
-  Reader& reader_;
+  ChunkReader& reader_;
   Membership& membership_;
   WorkerPool& readers_;
 };

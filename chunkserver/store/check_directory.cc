@@ -37,9 +37,9 @@ absl::StatusOr<DirectoryCheck> CheckDirectory(FileSystem& fs, const std::string&
   APPENDFS_ASSIGN_OR_RETURN(IdentityFile identity, DecodeIdentity(content, identity_path));
   APPENDFS_ASSIGN_OR_RETURN(auto journal, Journal::Open(fs, layout::JournalDirectory(directory),
                                                         identity.journal_id, {.read_only = true}));
-  RecoveryOptions options{.cluster_uuid = identity.identity.cluster_uuid,
-                          .max_unapplied_bytes = std::numeric_limits<uint64_t>::max(),
-                          .read_only = true};
+  RecoverStoreOptions options{.cluster_uuid = identity.identity.cluster_uuid,
+                              .max_unapplied_bytes = std::numeric_limits<uint64_t>::max(),
+                              .read_only = true};
   APPENDFS_ASSIGN_OR_RETURN(RecoveredStore found, RecoverStore(fs, directory, *journal, options));
   DirectoryCheck check;
   check.identity = identity.identity;

@@ -16,7 +16,7 @@ namespace {
 class Recovery {
  public:
   Recovery(FileSystem& fs, const std::string& directory, Journal& journal,
-           const RecoveryOptions& options)
+           const RecoverStoreOptions& options)
       : fs_(fs), directory_(directory), journal_(journal), options_(options) {}
 
   absl::StatusOr<RecoveredStore> Run() {
@@ -77,7 +77,7 @@ class Recovery {
   FileSystem& fs_;
   const std::string& directory_;
   Journal& journal_;
-  const RecoveryOptions& options_;
+  const RecoverStoreOptions& options_;
 
   RecoveredStore out_;
   absl::flat_hash_set<ChunkHandle> data_files_;
@@ -315,7 +315,7 @@ void Recovery::JudgeFiles() {
 }  // namespace
 
 absl::StatusOr<RecoveredStore> RecoverStore(FileSystem& fs, const std::string& directory,
-                                            Journal& journal, const RecoveryOptions& options) {
+                                            Journal& journal, const RecoverStoreOptions& options) {
   return Recovery(fs, directory, journal, options).Run();
 }
 

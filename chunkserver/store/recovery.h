@@ -29,7 +29,7 @@ struct RecoveredStore {
   std::vector<std::string> problems;  // in words: what was damaged, and why
 };
 
-struct RecoveryOptions {
+struct RecoverStoreOptions {
   std::string cluster_uuid;          // sidecars of another cluster are damaged
   uint64_t max_unapplied_bytes = 0;  // replayed bytes held in memory before they go to chunk files
   bool read_only = false;            // touch nothing: for checking a directory offline
@@ -38,6 +38,6 @@ struct RecoveryOptions {
 // Reads everything. Only errors of the directory as a whole are errors; what
 // concerns one replica marks that replica damaged.
 absl::StatusOr<RecoveredStore> RecoverStore(FileSystem& fs, const std::string& directory,
-                                            Journal& journal, const RecoveryOptions& options);
+                                            Journal& journal, const RecoverStoreOptions& options);
 
 }  // namespace appendfs

@@ -74,8 +74,8 @@ absl::Status StoreCore::Load(const Clock& clock) {
   journal_options.max_bytes = options_.max_journal_bytes;
   APPENDFS_ASSIGN_OR_RETURN(journal_, Journal::Open(fs_, layout::JournalDirectory(directory_),
                                                     identity.journal_id, journal_options));
-  RecoveryOptions recovery{.cluster_uuid = identity.identity.cluster_uuid,
-                           .max_unapplied_bytes = options_.max_unapplied_bytes / 2};
+  RecoverStoreOptions recovery{.cluster_uuid = identity.identity.cluster_uuid,
+                               .max_unapplied_bytes = options_.max_unapplied_bytes / 2};
   APPENDFS_ASSIGN_OR_RETURN(RecoveredStore found,
                             RecoverStore(fs_, directory_, *journal_, recovery));
   for (const std::string& problem : found.problems) LOG(WARNING) << directory_ << ": " << problem;

@@ -209,21 +209,21 @@ absl::StatusOr<v1::FilePlan> MasterCalls::Open(const v1::OpenRequest& request) {
   InodeId inode(request.inode());
   APPENDFS_RETURN_IF_ERROR(CheckSession(request.client_id()));
   // First registered, then looked up: once it has been seen to exist, it stays.
-  APPENDFS_RETURN_IF_ERROR(parts_.open_files.Open(client, inode));
+  APPENDFS_RETURN_IF_ERROR(parts_.open_inodes.Open(client, inode));
   if (absl::Status live = CheckSession(request.client_id()); !live.ok()) {
-    parts_.open_files.CloseAll(client);
+    parts_.open_inodes.CloseAll(client);
     return live;
   }
   absl::StatusOr<v1::FilePlan> plan = ReadPlan(inode, 0);
   if (!plan.ok() && !HasReason(plan.status(), v1::INPUT_OUTPUT))
-    parts_.open_files.Close(client, inode);
+    parts_.open_inodes.Close(client, inode);
   return plan;
 }
 
 absl::StatusOr<v1::ReleaseResponse> MasterCalls::Release(const v1::ReleaseRequest& request) {
   APPENDFS_RETURN_IF_ERROR(CheckSession(request.client_id()));
   for (uint64_t inode : request.inodes())
-    parts_.open_files.Close(ClientId(request.client_id()), InodeId(inode));
+    parts_.open_inodes.Close(ClientId(request.client_id()), InodeId(inode));
   parts_.sessions.PurgeOrphans();
   return v1::ReleaseResponse();
 }

@@ -5,7 +5,7 @@
 #include "common/clock.h"
 #include "master/chunks/chunk_manager.h"
 #include "master/meta_log.h"
-#include "master/sessions/open_files.h"
+#include "master/sessions/open_inodes.h"
 #include "master/sessions/sessions.h"
 
 namespace appendfs {
@@ -13,7 +13,7 @@ namespace appendfs {
 // What the services of this directory stand on; everything outlives them.
 struct MasterParts {
   MetaLog& log;
-  OpenFiles& open_files;
+  OpenInodes& open_inodes;
   Sessions& sessions;
   ChunkManager& chunks;
   const Clock& clock;

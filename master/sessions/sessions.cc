@@ -22,9 +22,9 @@ absl::Status Expired(ClientId client) {
 
 class LoggedSessions final : public Sessions {
  public:
-  LoggedSessions(const SessionOptions& options, MetaLog& log, OpenFiles& open_files,
+  LoggedSessions(const SessionOptions& options, MetaLog& log, OpenInodes& open_inodes,
                  const Clock& clock)
-      : options_(options), log_(log), open_files_(open_files), clock_(clock) {}
+      : options_(options), log_(log), open_inodes_(open_inodes), clock_(clock) {}
 
   absl::Status Load() {
     std::unique_ptr<KeyValueReader> tables = log_.Snapshot();
@@ -35,12 +35,12 @@ class LoggedSessions final : public Sessions {
                      [&](std::string_view key, std::string_view) ABSL_NO_THREAD_SAFETY_ANALYSIS {
                        if (auto client = layout::DecodeIdKey<ClientId>(key)) {
                          sessions_[*client].heard = now;
-                         open_files_.ExpectReclaim(*client);
+                         open_inodes_.ExpectReclaim(*client);
                        }
                        return true;
                      }));
     return tables->Scan(Table::kOrphans, "", "", [&](std::string_view key, std::string_view) {
-      if (auto inode = layout::DecodeIdKey<InodeId>(key)) open_files_.AddOrphan(*inode);
+      if (auto inode = layout::DecodeIdKey<InodeId>(key)) open_inodes_.AddOrphan(*inode);
       return true;
     });
   }
@@ -100,11 +100,11 @@ class LoggedSessions final : public Sessions {
 
   absl::Status Reclaim(ClientId client, const std::vector<InodeId>& inodes) override {
     APPENDFS_RETURN_IF_ERROR(KeepAlive(client));
-    open_files_.Reclaim(client, inodes);
+    open_inodes_.Reclaim(client, inodes);
     // If the session has ended just now, its files have been closed perhaps
     // before they were opened here.
     if (!IsLive(client)) {
-      open_files_.CloseAll(client);
+      open_inodes_.CloseAll(client);
       return Expired(client);
     }
     PurgeOrphans();
@@ -132,7 +132,7 @@ class LoggedSessions final : public Sessions {
   }
 
   void PurgeOrphans() override {
-    std::vector<InodeId> orphans = open_files_.TakeOrphans();
+    std::vector<InodeId> orphans = open_inodes_.TakeOrphans();
     if (orphans.empty()) return;
     v1::MetaOp op;
     op.set_now_ns(clock_.WallNanos());
@@ -189,7 +189,7 @@ class LoggedSessions final : public Sessions {
         absl::MutexLock lock(&mutex_);
         for (ClientId client : clients) sessions_.erase(client);
       }
-      for (ClientId client : clients) open_files_.CloseAll(client);
+      for (ClientId client : clients) open_inodes_.CloseAll(client);
       PurgeOrphans();
       std::move(done)(absl::OkStatus());
     });
@@ -197,7 +197,7 @@ class LoggedSessions final : public Sessions {
 
   const SessionOptions options_;
   MetaLog& log_;
-  OpenFiles& open_files_;
+  OpenInodes& open_inodes_;
   const Clock& clock_;
   GarbageSink garbage_;  // set by Start
 
@@ -210,9 +210,9 @@ class LoggedSessions final : public Sessions {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Sessions>> Sessions::Create(const SessionOptions& options,
-                                                           MetaLog& log, OpenFiles& open_files,
+                                                           MetaLog& log, OpenInodes& open_inodes,
                                                            const Clock& clock) {
-  auto sessions = std::make_unique<LoggedSessions>(options, log, open_files, clock);
+  auto sessions = std::make_unique<LoggedSessions>(options, log, open_inodes, clock);
   APPENDFS_RETURN_IF_ERROR(sessions->Load());
   return sessions;
 }

@@ -9,7 +9,7 @@
 #include "common/clock.h"
 #include "common/executor.h"
 #include "master/meta_log.h"
-#include "master/sessions/open_files.h"
+#include "master/sessions/open_inodes.h"
 #include "master/sessions/session_table.h"
 #include "proto/master.pb.h"
 
@@ -23,7 +23,7 @@ struct SessionOptions {
 // The sessions of this master: made and ended through the log, kept alive and
 // timed here. Purges orphans that nobody has open any more.
 //
-// The composition root makes OpenFiles first (the log's gate), then the log,
+// The composition root makes OpenInodes first (the log's gate), then the log,
 // then this, then whoever uses it; it calls Start when garbage can be taken,
 // and MetaLog::Stop before it destroys any of them. Thread-safe; callbacks run
 // on the log's thread.
@@ -31,7 +31,7 @@ class Sessions : public SessionTable {
  public:
   // Loads the sessions and orphans that the tables hold.
   static absl::StatusOr<std::unique_ptr<Sessions>> Create(const SessionOptions& options,
-                                                          MetaLog& log, OpenFiles& open_files,
+                                                          MetaLog& log, OpenInodes& open_inodes,
                                                           const Clock& clock);
   // Begins to end sessions that time out and to purge orphans. `garbage` takes
   // the handles of purged files; `executor` runs the work, and nothing else's.

@@ -57,7 +57,7 @@ class MasterFixture : public ::testing::Test {
     return handle;
   }
 
-  OpenFiles files_;
+  OpenInodes files_;
   MetaMachine machine_;
   ManualClock clock_;
   OpenedMetaLog opened_;

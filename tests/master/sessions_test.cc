@@ -29,7 +29,7 @@ class SessionsTest : public ::testing::Test {
   ~SessionsTest() override { Stop(); }
 
   void Start() {
-    files_ = std::make_unique<OpenFiles>();
+    files_ = std::make_unique<OpenInodes>();
     MetaLogOptions log_options;
     log_options.gate = files_.get();
     opened_ = OpenRocksDbMetaLog(dir_ / "meta", machine_, clock_, log_options).value();
@@ -80,7 +80,7 @@ class SessionsTest : public ::testing::Test {
   MetaMachine machine_;
   ManualClock clock_;
   SessionOptions options_;
-  std::unique_ptr<OpenFiles> files_;
+  std::unique_ptr<OpenInodes> files_;
   OpenedMetaLog opened_;
   std::unique_ptr<Sessions> sessions_;
   absl::Mutex mutex_;

@@ -150,7 +150,7 @@ struct MasterNode::Process {
   explicit Process(World& world) : clock(world.kernel, milliseconds(world.kernel.Random(2000))) {}
   SimClock clock;
   MetaMachine machine;
-  OpenFiles open_files;
+  OpenInodes open_inodes;
   std::unique_ptr<Log> log;
   std::unique_ptr<Sessions> sessions;
   std::unique_ptr<Manager> chunks;
@@ -179,7 +179,7 @@ absl::Status MasterNode::Start() {
   }
   APPENDFS_ASSIGN_OR_RETURN(Identity identity, ReadIdentity(*tables_));
   now.log = std::make_unique<Log>(world_.kernel, *world_.ledger, host, *tables_, now.machine,
-                                  now.open_files, identity.applied_index);
+                                  now.open_inodes, identity.applied_index);
   v1::MetaOp op;
   op.set_now_ns(now.clock.WallNanos());
   op.mutable_start_master();
@@ -190,7 +190,7 @@ absl::Status MasterNode::Start() {
   sessions.timeout = seconds(4);
   sessions.tick = milliseconds(250);
   APPENDFS_ASSIGN_OR_RETURN(now.sessions,
-                            Sessions::Create(sessions, *now.log, now.open_files, now.clock));
+                            Sessions::Create(sessions, *now.log, now.open_inodes, now.clock));
   ChunkManagerOptions options;
   options.chunk_bytes = world_.chunk_bytes;
   options.heartbeat_interval = milliseconds(100);
@@ -205,7 +205,7 @@ absl::Status MasterNode::Start() {
       [&now](std::vector<ChunkHandle> handles) { now.chunks->AddGarbage(std::move(handles)); },
       std::make_unique<SimExecutor>(world_.kernel, host));
   now.calls = std::make_unique<MasterCalls>(
-      MasterParts{*now.log, now.open_files, *now.sessions, *now.chunks, now.clock,
+      MasterParts{*now.log, now.open_inodes, *now.sessions, *now.chunks, now.clock,
                   identity.cluster_uuid, started.id(), options.chunk_bytes});
   return absl::OkStatus();
 }

@@ -6,7 +6,7 @@
 #include "master/durable_tables.h"
 #include "master/namespace/meta_machine.h"
 #include "master/rpc/master_calls.h"
-#include "master/sessions/open_files.h"
+#include "master/sessions/open_inodes.h"
 #include "master/sessions/sessions.h"
 #include "tests/sim/network.h"
 

@@ -244,7 +244,7 @@ absl::Status ServerNode::Process::Start() {
   engine_ = std::make_unique<Engine>(*store_, clock_, *background_, *links_, events_, options);
   engine_->SetSelf(identity.server);
   store_->Start(*engine_);
-  reader_ = std::make_unique<Reader>(*engine_, *store_);
+  reader_ = std::make_unique<ChunkReader>(*engine_, *store_);
   fetcher_ = std::make_unique<Fetcher>(*this);
   conformer_ = std::make_unique<Conformer>(*engine_, *store_, *fetcher_);
   control_ = std::make_unique<appendfs::Control>(*engine_, *store_, *conformer_, *membership_);
@@ -270,7 +270,7 @@ void ServerNode::Process::Control(const std::function<void(appendfs::Control&)>&
   world_.kernel.StartFiber(node_.host, [this, command] { command(*control_); });
 }
 
-void ServerNode::Process::Read(const v1::ReadRequest& request, Reader::Answer answer) {
+void ServerNode::Process::Read(const v1::ReadRequest& request, ChunkReader::Answer answer) {
   reader_->Read(request, std::move(answer));
 }
 

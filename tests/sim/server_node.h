@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "chunkserver/engine/chunk_reader.h"
 #include "chunkserver/engine/conformer.h"
 #include "chunkserver/engine/control.h"
 #include "chunkserver/engine/engine.h"
 #include "chunkserver/engine/event_queue.h"
 #include "chunkserver/engine/heartbeat.h"
 #include "chunkserver/engine/membership.h"
-#include "chunkserver/engine/reader.h"
 #include "tests/sim/network.h"
 #include "tests/sim/sim_chunk_store.h"
 #include "tests/sim/sim_file_system.h"
@@ -71,7 +71,7 @@ class ServerNode::Process {
 
   // Fiber-less entries of the services.
   void Control(const std::function<void(appendfs::Control&)>& command);
-  void Read(const v1::ReadRequest& request, Reader::Answer answer);
+  void Read(const v1::ReadRequest& request, ChunkReader::Answer answer);
   absl::StatusOr<ReadResult> Fetch(const v1::FetchRequest& request);
   void TailLengths(const v1::TailLengthsRequest& request,
                    absl::AnyInvocable<void(v1::TailLengthsResponse) &&> answer);
@@ -99,7 +99,7 @@ class ServerNode::Process {
   std::unique_ptr<Executor> background_;
   std::unique_ptr<Links> links_;
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<Reader> reader_;
+  std::unique_ptr<ChunkReader> reader_;
   std::unique_ptr<ChunkFetcher> fetcher_;
   std::unique_ptr<Conformer> conformer_;
   std::unique_ptr<appendfs::Control> control_;

@@ -21,7 +21,7 @@ namespace appendfs {
 // session of before has told what it has open (or has ended).
 //
 // Thread-safe; never calls out. Outlives the log it is the gate of.
-class OpenFiles final : public MetaLogGate {
+class OpenInodes final : public MetaLogGate {
  public:
   // --- before the log serves anyone ------------------------------------------
   void ExpectReclaim(ClientId client);

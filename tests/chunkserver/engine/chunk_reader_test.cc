@@ -1,4 +1,4 @@
-#include "chunkserver/engine/reader.h"
+#include "chunkserver/engine/chunk_reader.h"
 
 #include <gtest/gtest.h>
 
@@ -14,9 +14,9 @@ constexpr ChunkHandle kHandle = TestCluster::kHandle;
 
 // "hello " is committed everywhere; "you" is durable everywhere, but the
 // replicas have not heard that it is committed.
-class ReaderTest : public ::testing::Test {
+class ChunkReaderTest : public ::testing::Test {
  protected:
-  ReaderTest() {
+  ChunkReaderTest() {
     cluster_.CreateEverywhere();
     client_ = std::make_shared<RecordingClient>();
     stream_ = cluster_.engine(1).AddClient(client_);
@@ -37,7 +37,7 @@ class ReaderTest : public ::testing::Test {
     return request;
   }
   absl::StatusOr<ReadResult> Read(int server, const v1::ReadRequest& request) {
-    Reader reader(cluster_.engine(server), cluster_.store(server));
+    ChunkReader reader(cluster_.engine(server), cluster_.store(server));
     std::optional<absl::StatusOr<ReadResult>> result;
     reader.Read(request, [&](absl::StatusOr<ReadResult> r) { result = std::move(r); });
     cluster_.Settle();
@@ -49,7 +49,7 @@ class ReaderTest : public ::testing::Test {
   StreamId stream_;
 };
 
-TEST_F(ReaderTest, Read_AtThePrimary_GivesAllThatIsCommitted) {
+TEST_F(ChunkReaderTest, Read_AtThePrimary_GivesAllThatIsCommitted) {
   absl::StatusOr<ReadResult> result = Read(1, Request(0, 100));
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result->payload.view(), "hello you");
@@ -57,14 +57,14 @@ TEST_F(ReaderTest, Read_AtThePrimary_GivesAllThatIsCommitted) {
   EXPECT_EQ(result->committed_length, 9u);
 }
 
-TEST_F(ReaderTest, Read_ReplicaBehind_StopsAtItsCommittedLength) {
+TEST_F(ChunkReaderTest, Read_ReplicaBehind_StopsAtItsCommittedLength) {
   absl::StatusOr<ReadResult> result = Read(2, Request(0, 100));
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result->payload.view(), "hello ");
   EXPECT_EQ(result->committed_length, 6u);
 }
 
-TEST_F(ReaderTest, Read_ReplicaBehind_KnownLength_ServesDurableBytes) {
+TEST_F(ChunkReaderTest, Read_ReplicaBehind_KnownLength_ServesDurableBytes) {
   v1::ReadRequest request = Request(3, 100);
   request.set_known_length(8);
   absl::StatusOr<ReadResult> result = Read(2, request);
@@ -73,21 +73,21 @@ TEST_F(ReaderTest, Read_ReplicaBehind_KnownLength_ServesDurableBytes) {
   EXPECT_EQ(result->committed_length, 8u);
 }
 
-TEST_F(ReaderTest, Read_KnownLengthOfAnotherEpoch_IsOfNoUse) {
+TEST_F(ChunkReaderTest, Read_KnownLengthOfAnotherEpoch_IsOfNoUse) {
   v1::ReadRequest request = Request(0, 100);
   request.set_known_length(9);
   request.set_epoch(2);
   EXPECT_EQ(Read(2, request)->payload.view(), "hello ");
 }
 
-TEST_F(ReaderTest, Read_Fresh_OnlyAtThePrimary) {
+TEST_F(ChunkReaderTest, Read_Fresh_OnlyAtThePrimary) {
   v1::ReadRequest request = Request(0, 100);
   request.set_fresh(true);
   EXPECT_EQ(Read(1, request)->payload.view(), "hello you");
   EXPECT_EQ(ReasonOf(Read(2, request).status()), v1::NOT_PRIMARY);
 }
 
-TEST_F(ReaderTest, Read_FreshOfASealedChunk_IsRefused) {
+TEST_F(ChunkReaderTest, Read_FreshOfASealedChunk_IsRefused) {
   cluster_.engine(1).Apply(ConformReplica{kHandle, Epoch(2), 9, true, 0, {}}, [](absl::Status) {});
   cluster_.Settle();
   cluster_.engine(1).Reload(kHandle);
@@ -97,12 +97,12 @@ TEST_F(ReaderTest, Read_FreshOfASealedChunk_IsRefused) {
   EXPECT_EQ(ReasonOf(Read(1, request).status()), v1::CHUNK_SEALED);
 }
 
-TEST_F(ReaderTest, Read_TooMuch_IsInvalid) {
-  EXPECT_EQ(ReasonOf(Read(1, Request(0, Reader::kMaxBytes + 1)).status()), v1::INVALID);
+TEST_F(ChunkReaderTest, Read_TooMuch_IsInvalid) {
+  EXPECT_EQ(ReasonOf(Read(1, Request(0, ChunkReader::kMaxBytes + 1)).status()), v1::INVALID);
 }
 
-TEST_F(ReaderTest, Fetch_GivesDurableBytesUnderThePromisedEpochOnly) {
-  Reader reader(cluster_.engine(2), cluster_.store(2));
+TEST_F(ChunkReaderTest, Fetch_GivesDurableBytesUnderThePromisedEpochOnly) {
+  ChunkReader reader(cluster_.engine(2), cluster_.store(2));
   v1::FetchRequest request;
   request.set_handle(kHandle.value());
   request.set_epoch(1);
@@ -114,8 +114,8 @@ TEST_F(ReaderTest, Fetch_GivesDurableBytesUnderThePromisedEpochOnly) {
   EXPECT_EQ(ReasonOf(reader.Fetch(request).status()), v1::UNKNOWN_CHUNK);
 }
 
-TEST_F(ReaderTest, TailLengths_AnswersEveryItemInOrder) {
-  Reader reader(cluster_.engine(1), cluster_.store(1));
+TEST_F(ChunkReaderTest, TailLengths_AnswersEveryItemInOrder) {
+  ChunkReader reader(cluster_.engine(1), cluster_.store(1));
   v1::TailLengthsRequest request;
   for (uint64_t handle : {kHandle.value(), uint64_t{99}}) {
     auto* item = request.add_items();
@@ -132,8 +132,8 @@ TEST_F(ReaderTest, TailLengths_AnswersEveryItemInOrder) {
   EXPECT_EQ(response->items(1).handle(), 99u);
 }
 
-TEST_F(ReaderTest, TailLengths_OfNothing_IsAnswered) {
-  Reader reader(cluster_.engine(1), cluster_.store(1));
+TEST_F(ChunkReaderTest, TailLengths_OfNothing_IsAnswered) {
+  ChunkReader reader(cluster_.engine(1), cluster_.store(1));
   bool answered = false;
   reader.TailLengths({}, [&](v1::TailLengthsResponse) { answered = true; });
   EXPECT_TRUE(answered);

@@ -1,4 +1,4 @@
-#include "master/sessions/open_files.h"
+#include "master/sessions/open_inodes.h"
 
 #include <algorithm>
 
@@ -7,17 +7,17 @@
 
 namespace appendfs {
 
-void OpenFiles::ExpectReclaim(ClientId client) {
+void OpenInodes::ExpectReclaim(ClientId client) {
   absl::MutexLock lock(&mutex_);
   to_reclaim_.insert(client);
 }
 
-void OpenFiles::AddOrphan(InodeId inode) {
+void OpenInodes::AddOrphan(InodeId inode) {
   absl::MutexLock lock(&mutex_);
   orphans_.insert(inode);
 }
 
-absl::Status OpenFiles::Open(ClientId client, InodeId inode) {
+absl::Status OpenInodes::Open(ClientId client, InodeId inode) {
   absl::MutexLock lock(&mutex_);
   auto decided = [this, inode]()
                      ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return !deciding_.contains(inode); };
@@ -28,18 +28,18 @@ absl::Status OpenFiles::Open(ClientId client, InodeId inode) {
   return absl::OkStatus();
 }
 
-void OpenFiles::Reclaim(ClientId client, const std::vector<InodeId>& inodes) {
+void OpenInodes::Reclaim(ClientId client, const std::vector<InodeId>& inodes) {
   absl::MutexLock lock(&mutex_);
   for (InodeId inode : inodes) OpenLocked(client, inode);
   to_reclaim_.erase(client);
 }
 
-void OpenFiles::Close(ClientId client, InodeId inode) {
+void OpenInodes::Close(ClientId client, InodeId inode) {
   absl::MutexLock lock(&mutex_);
   CloseLocked(client, inode);
 }
 
-void OpenFiles::CloseAll(ClientId client) {
+void OpenInodes::CloseAll(ClientId client) {
   absl::MutexLock lock(&mutex_);
   to_reclaim_.erase(client);
   auto found = by_client_.find(client);
@@ -48,7 +48,7 @@ void OpenFiles::CloseAll(ClientId client) {
   for (InodeId inode : inodes) CloseLocked(client, inode);
 }
 
-std::vector<InodeId> OpenFiles::TakeOrphans() {
+std::vector<InodeId> OpenInodes::TakeOrphans() {
   absl::MutexLock lock(&mutex_);
   std::vector<InodeId> taken;
   if (orphans_.empty() || !to_reclaim_.empty()) return taken;
@@ -59,12 +59,12 @@ std::vector<InodeId> OpenFiles::TakeOrphans() {
   return taken;
 }
 
-bool OpenFiles::IsOpen(InodeId inode) const {
+bool OpenInodes::IsOpen(InodeId inode) const {
   absl::MutexLock lock(&mutex_);
   return IsOpenLocked(inode);
 }
 
-absl::Status OpenFiles::Prepare(v1::MetaOp& op, const KeyValueReader& tables) {
+absl::Status OpenInodes::Prepare(v1::MetaOp& op, const KeyValueReader& tables) {
   op.clear_open_inodes();
   APPENDFS_ASSIGN_OR_RETURN(std::vector<InodeId> losing, InodesLosingLastName(op, tables));
   if (losing.empty()) return absl::OkStatus();
@@ -80,7 +80,7 @@ absl::Status OpenFiles::Prepare(v1::MetaOp& op, const KeyValueReader& tables) {
   return absl::OkStatus();
 }
 
-void OpenFiles::Applied(const v1::MetaOp& op, const v1::MetaResult& result) {
+void OpenInodes::Applied(const v1::MetaOp& op, const v1::MetaResult& result) {
   absl::MutexLock lock(&mutex_);
   if (!result.has_error()) gone_.insert(deciding_.begin(), deciding_.end());
   deciding_.clear();
@@ -89,20 +89,20 @@ void OpenFiles::Applied(const v1::MetaOp& op, const v1::MetaResult& result) {
                InodeId(result.make_node().entry().attributes().inode()));
 }
 
-void OpenFiles::Committed() {
+void OpenInodes::Committed() {
   absl::MutexLock lock(&mutex_);
   gone_.clear();
 }
 
-bool OpenFiles::IsOpenLocked(InodeId inode) const {
+bool OpenInodes::IsOpenLocked(InodeId inode) const {
   return !to_reclaim_.empty() || clients_.contains(inode);
 }
 
-void OpenFiles::OpenLocked(ClientId client, InodeId inode) {
+void OpenInodes::OpenLocked(ClientId client, InodeId inode) {
   if (by_client_[client].insert(inode).second) ++clients_[inode];
 }
 
-void OpenFiles::CloseLocked(ClientId client, InodeId inode) {
+void OpenInodes::CloseLocked(ClientId client, InodeId inode) {
   auto found = by_client_.find(client);
   if (found == by_client_.end() || found->second.erase(inode) == 0) return;
   if (found->second.empty()) by_client_.erase(found);

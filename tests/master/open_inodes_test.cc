@@ -1,4 +1,4 @@
-#include "master/sessions/open_files.h"
+#include "master/sessions/open_inodes.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -20,8 +20,8 @@ using ::testing::IsEmpty;
 constexpr ClientId kOne{101}, kTwo{102};
 constexpr InodeId kFile{7};
 
-TEST(OpenFiles, TwoClients_BothMustClose) {
-  OpenFiles files;
+TEST(OpenInodes, TwoClients_BothMustClose) {
+  OpenInodes files;
   ASSERT_TRUE(files.Open(kOne, kFile).ok());
   ASSERT_TRUE(files.Open(kOne, kFile).ok());  // again: still once
   ASSERT_TRUE(files.Open(kTwo, kFile).ok());
@@ -33,8 +33,8 @@ TEST(OpenFiles, TwoClients_BothMustClose) {
   EXPECT_FALSE(files.IsOpen(kFile));
 }
 
-TEST(OpenFiles, Reclaiming_EverythingCountsAsOpen) {
-  OpenFiles files;
+TEST(OpenInodes, Reclaiming_EverythingCountsAsOpen) {
+  OpenInodes files;
   files.ExpectReclaim(kOne);
   files.ExpectReclaim(kTwo);
   files.AddOrphan(kFile);
@@ -64,7 +64,7 @@ class OpenFilesGateTest : public ::testing::Test {
   v1::MetaResult Run(v1::MetaOp op) { return ProposeAndWait(*opened_.log, std::move(op)).value(); }
   bool Exists() { return GetEntry(*opened_.log->Snapshot(), inode_).ok(); }
 
-  OpenFiles files_;
+  OpenInodes files_;
   MetaMachine machine_;
   ManualClock clock_;
   OpenedMetaLog opened_;

@@ -10,12 +10,12 @@ namespace appendfs {
 // Serves bytes of replicas: committed ones to clients, durable ones to other
 // servers. Thread-safe. Reads the disk, mostly the page cache, on the calling
 // thread, or on the one that has confirmed a fresh read.
-class Reader {
+class ChunkReader {
  public:
   static constexpr uint32_t kMaxBytes = 4u << 20;
   using Answer = absl::AnyInvocable<void(absl::StatusOr<ReadResult>) &&>;
 
-  Reader(Engine& engine, ChunkStore& store) : engine_(engine), store_(store) {}
+  ChunkReader(Engine& engine, ChunkStore& store) : engine_(engine), store_(store) {}
 
   // What ReadRequest asks for; committed_length of the answer is the chunk's
   // as far as it is known here.

@@ -1,4 +1,4 @@
-#include "chunkserver/engine/reader.h"
+#include "chunkserver/engine/chunk_reader.h"
 
 #include <algorithm>
 #include <atomic>
@@ -10,7 +10,7 @@
 
 namespace appendfs {
 
-void Reader::Read(const v1::ReadRequest& request, Answer answer) {
+void ChunkReader::Read(const v1::ReadRequest& request, Answer answer) {
   if (request.length() > kMaxBytes)
     return std::move(answer)(MakeError(
         v1::INVALID, StrCat("a read of ", request.length(), " bytes; at most ", kMaxBytes)));
@@ -31,8 +31,8 @@ void Reader::Read(const v1::ReadRequest& request, Answer answer) {
   engine_.AskFresh(std::move(questions));
 }
 
-absl::StatusOr<ReadResult> Reader::ReadFresh(const v1::ReadRequest& request,
-                                             const FreshLength& fresh) {
+absl::StatusOr<ReadResult> ChunkReader::ReadFresh(const v1::ReadRequest& request,
+                                                  const FreshLength& fresh) {
   absl::StatusOr<ReadResult> result =
       store_.Read(ChunkHandle(request.handle()), request.offset(), request.length());
   if (result.ok() && result->committed_length < fresh.length)
@@ -42,7 +42,7 @@ absl::StatusOr<ReadResult> Reader::ReadFresh(const v1::ReadRequest& request,
   return result;
 }
 
-absl::StatusOr<ReadResult> Reader::ReadCommitted(const v1::ReadRequest& request) {
+absl::StatusOr<ReadResult> ChunkReader::ReadCommitted(const v1::ReadRequest& request) {
   const ChunkHandle handle(request.handle());
   absl::StatusOr<ReadResult> result = store_.Read(handle, request.offset(), request.length());
   if (!result.ok()) return result;
@@ -63,7 +63,7 @@ absl::StatusOr<ReadResult> Reader::ReadCommitted(const v1::ReadRequest& request)
   return durable;
 }
 
-absl::StatusOr<ReadResult> Reader::Fetch(const v1::FetchRequest& request) {
+absl::StatusOr<ReadResult> ChunkReader::Fetch(const v1::FetchRequest& request) {
   const ChunkHandle handle(request.handle());
   if (request.length() > kMaxBytes)
     return MakeError(v1::INVALID,
@@ -81,8 +81,8 @@ absl::StatusOr<ReadResult> Reader::Fetch(const v1::FetchRequest& request) {
   return store_.Fetch(handle, request.offset(), request.length());
 }
 
-void Reader::TailLengths(const v1::TailLengthsRequest& request,
-                         absl::AnyInvocable<void(v1::TailLengthsResponse) &&> answer) {
+void ChunkReader::TailLengths(const v1::TailLengthsRequest& request,
+                              absl::AnyInvocable<void(v1::TailLengthsResponse) &&> answer) {
   struct Gathering {
     v1::TailLengthsResponse response;
     std::atomic<int> missing;
