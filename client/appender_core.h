@@ -16,15 +16,15 @@
 namespace appendfs {
 
 struct AppenderOptions {
-  Duration timeout = std::chrono::seconds(30);     // of every record, from its queueing
-  uint64_t batch_bytes = 1ull << 20;               // largest batch, hence largest record
-  uint64_t small_batch_bytes = 64ull << 10;        // from here on a batch need not wait for company
-  uint64_t window_bytes = 16ull << 20;             // sent and not answered
-  int window_batches = 32;                         // the same; below what a primary remembers (64)
-  int eager_batches = 4;                           // small batches in flight while someone flushes
-  Duration pace = std::chrono::milliseconds(3);    // between small batches while nobody flushes
+  Duration timeout = std::chrono::seconds(30);   // of every record, from its queueing
+  uint64_t batch_bytes = 1ull << 20;             // largest batch, hence largest record
+  uint64_t small_batch_bytes = 64ull << 10;      // from here on a batch need not wait for company
+  uint64_t window_bytes = 16ull << 20;           // sent and not answered
+  int window_batches = 32;                       // the same; below what a primary remembers (64)
+  int eager_batches = 4;                         // small batches in flight while someone flushes
+  Duration pace = std::chrono::milliseconds(3);  // between small batches while nobody flushes
   Duration doubt_after = std::chrono::milliseconds(600);  // silence: ask if the tail still stands
-  Duration give_up_after = std::chrono::seconds(6);  // silence: the tail has failed
+  Duration give_up_after = std::chrono::seconds(6);       // silence: the tail has failed
 };
 
 // One file's appends: records in, batches out, outcomes in, answers out; the

@@ -42,7 +42,7 @@ class Sequencer {
     Duration confirm_timeout = std::chrono::seconds(1);
     Duration report_interval = std::chrono::seconds(1);  // degraded or full: said again
     uint64_t max_lag_bytes = 32ull << 20;                // a member this far behind the commit lags
-    uint64_t gather_bytes = 64ull << 10;                 // from here on a batch is worth its own sync
+    uint64_t gather_bytes = 64ull << 10;  // from here on a batch is worth its own sync
   };
 
   struct Setup {
@@ -53,7 +53,7 @@ class Sequencer {
     ServerId self;
     std::vector<ServerId> members;  // self included; all stand at `length`
     uint64_t length = 0;            // committed so far
-    uint64_t mtime_ns = 0;  // of the last append; of the file so far if there was none
+    uint64_t mtime_ns = 0;          // of the last append; of the file so far if there was none
     DedupMemory memory;
   };
 
@@ -132,12 +132,12 @@ class Sequencer {
   // With three members that keep up, the one whose vote is not waited for: the
   // slower one. Its batches may gather. None: every vote is needed.
   ServerId spare_;
-  DedupMemory memory_;           // of everything accepted
-  uint64_t accepted_;            // bytes in order so far
+  DedupMemory memory_;  // of everything accepted
+  uint64_t accepted_;   // bytes in order so far
   uint64_t committed_;
   uint64_t accepted_mtime_ns_;
   uint64_t committed_mtime_ns_;  // of the last committed append; 0: there was none
-  std::deque<Pending> pending_;      // accepted, not committed; rising offsets
+  std::deque<Pending> pending_;  // accepted, not committed; rising offsets
   bool full_ = false;
   absl::Status stop_reason_;
   Duration last_report_{};

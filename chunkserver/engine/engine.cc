@@ -320,8 +320,8 @@ void Engine::Tick() {
     return chunk == nullptr || !chunk->needs_tick();
   });
   if (now < next_idle_look_) return;
-  next_idle_look_ = now + std::min<Duration>(std::chrono::seconds(1),
-                                             options_.sequencer.idle_after / 4);
+  next_idle_look_ =
+      now + std::min<Duration>(std::chrono::seconds(1), options_.sequencer.idle_after / 4);
   for (auto& [handle, chunk] : chunks_) chunk->ReportIfIdle(now);
 }
 

@@ -72,8 +72,7 @@ class ChunkManager {
   // Seals the chunk `request.handle` with what its live members hold, if its
   // recovery waits for the others; only tells what may be lost unless
   // `request.lose_data`. `host` asked, says the log. INVALID: nothing waits.
-  virtual void ForceSeal(const v1::ForceSealRequest& request, std::string host,
-                         ForceDone done) = 0;
+  virtual void ForceSeal(const v1::ForceSealRequest& request, std::string host, ForceDone done) = 0;
 };
 
 }  // namespace appendfs

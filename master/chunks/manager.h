@@ -100,10 +100,8 @@ class Manager final : public ChunkManager, private TailOpener::Host {
   void Act(OpenChunk& chunk, ChunkRecovery::LogReopen& action)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Act(OpenChunk& chunk, ChunkRecovery::LogPark& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Act(OpenChunk& chunk, ChunkRecovery::SendOpen& action)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Act(OpenChunk& chunk, ChunkRecovery::Reopened& action)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Act(OpenChunk& chunk, ChunkRecovery::SendOpen& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Act(OpenChunk& chunk, ChunkRecovery::Reopened& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Act(OpenChunk& chunk, ChunkRecovery::Parked& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Act(OpenChunk& chunk, ChunkRecovery::Sealed& action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Act(OpenChunk& chunk, ChunkRecovery::Abandoned& action)
@@ -115,7 +113,8 @@ class Manager final : public ChunkManager, private TailOpener::Host {
   void Unpark(const v1::ChunkRecord& record) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AnswerForced(ChunkHandle handle, const absl::StatusOr<uint64_t>& length)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TellRecoveries(ServerId server, bool up, bool restarted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellRecoveries(ServerId server, bool up, bool restarted)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RollPairs(Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- manager_tails.cc: what the tail opener asks for, the mutex held ---------

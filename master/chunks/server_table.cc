@@ -98,9 +98,8 @@ ServerId ServerTable::ChoosePrimary(std::span<const ServerId> members, Duration 
     return std::tuple(!server || !server->alive || now < server->suspect_until, fresh,
                       server ? server->primaries : 0, id);
   };
-  return *std::min_element(members.begin(), members.end(), [&](ServerId a, ServerId b) {
-    return unfitness(a) < unfitness(b);
-  });
+  return *std::min_element(members.begin(), members.end(),
+                           [&](ServerId a, ServerId b) { return unfitness(a) < unfitness(b); });
 }
 
 std::vector<ServerId> ServerTable::Tick(Duration now) {

@@ -47,8 +47,7 @@ TEST_F(StoreCoreTest, Refused_ChangesNothing) {
 
 TEST_F(StoreCoreTest, Append_CatchUpBeyondTheCapacity_IsTaken) {
   ASSERT_TRUE(Do(MakeCreate(kA, Epoch(3), 10)).status.ok());
-  EXPECT_TRUE(
-      Do(MakeAppend(kA, 0, "more than ten", ClientId(), Sequence(), Epoch(3))).status.ok());
+  EXPECT_TRUE(Do(MakeAppend(kA, 0, "more than ten", ClientId(), Sequence(), Epoch(3))).status.ok());
   EXPECT_EQ(Fetch(kA), "more than ten");
 }
 
