@@ -89,8 +89,9 @@ TEST_F(LinkTest, Frames_ComeBackInOrder) {
   int waits = 0;
   for (int i = 0; i < 1000; ++i) {
     Buffer payload = Buffer::From(StrCat("frame ", i));
-    if (!link->Write(v1::AppendReply(), std::span(&payload, 1)))
+    if (!link->Write(v1::AppendReply(), std::span(&payload, 1))) {
       ASSERT_TRUE(listener_->AwaitWritten(++waits));
+    }
   }
   for (int i = 0; i < 1000; ++i) ASSERT_EQ(listener_->AwaitPayload(), StrCat("frame ", i));
 }
@@ -103,7 +104,9 @@ TEST_F(LinkTest, BigFrame_OfManyParts_ComesBackWhole) {
     parts.push_back(Buffer::From(std::string(i % 7 == 0 ? 100 : 200'000, static_cast<char>(i))));
     whole += parts.back().view();
   }
-  if (!link->Write(v1::AppendReply(), parts)) ASSERT_TRUE(listener_->AwaitWritten(1));
+  if (!link->Write(v1::AppendReply(), parts)) {
+    ASSERT_TRUE(listener_->AwaitWritten(1));
+  }
   EXPECT_TRUE(listener_->AwaitPayload() == whole);
 }
 
