@@ -107,6 +107,7 @@ class TcpSharedPort final : public SharedPort,
     auto stranger = std::make_shared<Stranger>(context, std::move(socket));
     threads_.Add(stranger);
     asio::post(context, [self = shared_from_this(), stranger] {
+      if (!stranger->socket.is_open()) return;  // stopped already
       stranger->patience.expires_after(kGreetingPatience);
       stranger->patience.async_wait([stranger](const asio::error_code& cancelled) {
         if (!cancelled) stranger->Leave();
@@ -133,6 +134,7 @@ class TcpSharedPort final : public SharedPort,
       stranger->timer.cancel();
       stranger->patience.cancel();
       asio::error_code ignored;
+      stranger->socket.set_option(tcp::no_delay(true), ignored);  // gRPC does so where it accepts
       return on_other_(stranger->socket.release(ignored));
     }
     if (seen.size() < kGreetingBytes) {

@@ -18,7 +18,8 @@ class SharedPort {
   using OnLink =
       std::function<std::shared_ptr<FrameLink::Owner>(LinkKind, const std::shared_ptr<FrameLink>&)>;
   // A connection that does not begin as links do, nothing read from it yet;
-  // takes over the descriptor, which does not block. On a link's thread.
+  // takes over the descriptor, which does not block, nor delay small writes. On a
+  // link's thread.
   using OnOther = std::function<void(int descriptor)>;
 
   // `listen` is host:port; an empty host or * is any address, port 0 a free

@@ -76,12 +76,17 @@ TcpLink::TcpLink(asio::io_context& context, std::string address, LinkKind kind)
       greeting_(Greeting(kind)) {}
 
 TcpLink::TcpLink(asio::io_context& context, tcp::socket socket)
-    : context_(context), socket_(std::move(socket)), timer_(context), address_(Other(socket_)) {}
+    : context_(context),
+      socket_(std::move(socket)),
+      timer_(context),
+      address_(Other(socket_)),
+      connected_(true) {}
 
 void TcpLink::Begin(std::shared_ptr<Owner> owner) {
   asio::post(context_, [self = shared_from_this(), owner = std::move(owner)]() mutable {
     self->owner_ = std::move(owner);
-    if (self->greeting_.empty())
+    if (self->IsClosed()) return self->Ended(self->Unreachable("closed"));
+    if (self->connected_)
       self->Opened();
     else
       self->Connect();
@@ -91,9 +96,9 @@ void TcpLink::Begin(std::shared_ptr<Owner> owner) {
 void TcpLink::Connect() {
   auto self = shared_from_this();
   timer_.expires_after(kConnect);
-  timer_.async_wait([self](const asio::error_code& error) {
-    asio::error_code ignored;
-    if (!error && !self->connected_) self->socket_.close(ignored);
+  timer_.async_wait([self](const asio::error_code& cancelled) {
+    if (!cancelled && !self->connected_)
+      self->Ended(self->Unreachable("no connection within a second"));
   });
   auto [host, port] = SplitAddress(address_);
   asio::error_code not_numeric;
@@ -108,6 +113,7 @@ void TcpLink::Connect() {
       host, port,
       [self, resolver](const asio::error_code& unknown, const tcp::resolver::results_type& found) {
         if (unknown) return self->OnConnected(unknown);
+        if (self->owner_ == nullptr) return;  // too late
         asio::async_connect(self->socket_, found,
                             [self](const asio::error_code& error, const tcp::endpoint&) {
                               self->OnConnected(error);
@@ -116,12 +122,10 @@ void TcpLink::Connect() {
 }
 
 void TcpLink::OnConnected(const asio::error_code& error) {
+  if (owner_ == nullptr) return;
+  if (error) return Ended(Unreachable(error.message()));
   connected_ = true;
   timer_.cancel();
-  if (error || !socket_.is_open())
-    return Ended(Unreachable(error == asio::error::operation_aborted
-                                 ? "no connection within a second"
-                                 : error.message()));
   const ssize_t sent = ::send(socket_.native_handle(), greeting_.data(), greeting_.size(),
                               MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE);
   if (sent != static_cast<ssize_t>(greeting_.size()))
@@ -249,14 +253,21 @@ void TcpLink::Ended(const absl::Status& why) {
     state_ = State::kClosed;
   }
   timer_.cancel();
-  // The socket itself is closed with the link: another thread may be sending.
-  if (socket_.is_open()) {
+  asio::error_code ignored;
+  if (connected_) {
+    // The socket itself is closed with the link: another thread may be sending.
     ::shutdown(socket_.native_handle(), SHUT_RDWR);
-    asio::error_code ignored;
     socket_.cancel(ignored);
+  } else {
+    socket_.close(ignored);  // so that no further address is tried
   }
   std::shared_ptr<Owner> owner = std::exchange(owner_, nullptr);
   owner->OnClosed(why);
+}
+
+bool TcpLink::IsClosed() {
+  absl::MutexLock lock(&mutex_);
+  return state_ == State::kClosed;
 }
 
 absl::Status TcpLink::Unreachable(const std::string& what) const {

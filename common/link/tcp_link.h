@@ -51,6 +51,7 @@ class TcpLink final : public FrameLink,
   void Read();
   void Deliver();
   void Ended(const absl::Status& why);
+  bool IsClosed();
   absl::Status Unreachable(const std::string& what) const;
 
   asio::io_context& context_;
@@ -60,7 +61,7 @@ class TcpLink final : public FrameLink,
   const std::string greeting_;  // none: accepted
   // Of the link's thread.
   std::shared_ptr<Owner> owner_;  // null: not begun, or OnClosed was called
-  bool connected_ = false;        // or it failed
+  bool connected_ = false;
   FrameParser parser_;
 
   std::atomic<bool> paused_{false};

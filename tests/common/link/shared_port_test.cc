@@ -1,6 +1,9 @@
 #include "common/link/shared_port.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <deque>
 #include <string>
@@ -78,6 +81,9 @@ class LinkTest : public testing::Test {
     return link;
   }
   std::shared_ptr<FrameLink> ConnectToEcho() { return Connect(echo_.address()); }
+  static std::string AddressWhereNobodyListens() {
+    return LinkServer([](const auto& link) { return std::make_shared<Echo>(link); }).address();
+  }
 
   LinkServer echo_{[](const auto& link) { return std::make_shared<Echo>(link); }};
   std::shared_ptr<Listener> listener_ = std::make_shared<Listener>();
@@ -111,13 +117,16 @@ TEST_F(LinkTest, BigFrame_OfManyParts_ComesBackWhole) {
 }
 
 TEST_F(LinkTest, NobodyListens_IsUnreachable) {
-  std::string gone;
-  {
-    LinkServer server([](const auto& link) { return std::make_shared<Echo>(link); });
-    gone = server.address();
-  }
-  Connect(gone);
+  Connect(AddressWhereNobodyListens());
   EXPECT_EQ(ReasonOf(listener_->AwaitClosed()), v1::UNREACHABLE);
+}
+
+TEST_F(LinkTest, Name_IsTriedAtAllItsAddresses) {
+  const std::string port = echo_.address().substr(echo_.address().rfind(':'));
+  auto link = Connect(StrCat("localhost", port));  // perhaps ::1 first, where nobody listens
+  std::vector<Buffer> payload = {Buffer::From("by name")};
+  link->Write(v1::AppendReply(), payload);
+  EXPECT_EQ(listener_->AwaitPayload(), "by name");
 }
 
 TEST_F(LinkTest, NameThatNobodyKnows_IsUnreachable) {
@@ -139,6 +148,14 @@ TEST_F(LinkTest, Close_FromThisSide_IsToldOnce) {
   link->Close();
   EXPECT_EQ(ReasonOf(listener_->AwaitClosed()), v1::UNREACHABLE);
   EXPECT_TRUE(link->Write(v1::AppendReply(), {}));  // into the void
+}
+
+TEST_F(LinkTest, Close_BeforeTheBeginning_IsTold_AndDoesNotConnect) {
+  auto link = FrameLink::To(threads_, AddressWhereNobodyListens(), LinkKind::kAppend);
+  link->Close();
+  link->Begin(listener_);
+  const absl::Status why = listener_->AwaitClosed();
+  EXPECT_NE(why.message().find("closed"), absl::string_view::npos) << why;  // not "refused"
 }
 
 TEST_F(LinkTest, OwnerThatMayNotRead_GetsTheRestAfterResume) {
@@ -182,7 +199,13 @@ TEST_F(LinkTest, OnePort_ServesLinksAndGrpc) {
   Status service;
   auto server = *RpcServer::StartPortless({&service});
   LinkServer both([](const auto& link) { return std::make_shared<Echo>(link); },
-                  [&](int descriptor) { server->Adopt(descriptor); });
+                  [&](int descriptor) {
+                    int no_delay = 0;
+                    socklen_t bytes = sizeof(no_delay);
+                    getsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &no_delay, &bytes);
+                    EXPECT_NE(no_delay, 0);
+                    server->Adopt(descriptor);
+                  });
   auto link = Connect(both.address());
   std::vector<Buffer> payload = {Buffer::From("over a link")};
   link->Write(v1::AppendReply(), payload);
