@@ -108,15 +108,16 @@ void CallLink::Watch(Duration deadline) {
   if (deadline >= watching_) return;
   watching_ = deadline;
   timers_.PostAfter(std::max(deadline - clock_.Monotonic(), Duration::zero()),
-                    [weak = weak_from_this()] {
-                      if (auto self = weak.lock()) self->ExpireDue();
+                    [weak = weak_from_this(), deadline] {
+                      if (auto self = weak.lock()) self->ExpireDue(deadline);
                     });
 }
 
-void CallLink::ExpireDue() {
+void CallLink::ExpireDue(Duration watched) {
   std::vector<Done> due;
   {
     absl::MutexLock lock(&mutex_);
+    if (watching_ != watched) return;  // an earlier deadline has come since, and another timer
     const Duration now = clock_.Monotonic();
     Duration next = Duration::max();
     watching_ = Duration::max();

@@ -25,7 +25,7 @@ class CallLink : public std::enable_shared_from_this<CallLink> {
     v1::DataAnswer header;
     Buffer payload;
   };
-  // On the link's thread or the timers'; must not block.
+  // On the link's thread, the timers' or, when stopped, the caller's; must not block.
   using Done = absl::AnyInvocable<void(absl::StatusOr<Answer>) &&>;
 
   // `timers` ends calls whose deadline has passed.
@@ -56,7 +56,7 @@ class CallLink : public std::enable_shared_from_this<CallLink> {
   void OnAnswer(Answer answer);
   void OnEnded(const Stream* stream, const absl::Status& why);
   void Watch(Duration deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void ExpireDue();
+  void ExpireDue(Duration watched);
 
   IoThreads& threads_;
   Executor& timers_;

@@ -4,6 +4,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "common/protocol.h"
@@ -94,6 +96,22 @@ TEST_F(CallLinkTest, BrokenLink_EndsItsCalls_AndIsMadeAgain) {
 
 TEST_F(CallLinkTest, Refusal_IsTheAnswer) {
   EXPECT_EQ(ReasonOf(Call("theirs", Read(1, 5, 1), seconds(20)).status()), v1::WRONG_CLUSTER);
+}
+
+TEST_F(CallLinkTest, CallsWithEarlierDeadlines_LeaveOneTimer) {
+  struct KeptTimers final : Executor {
+    void Post(absl::AnyInvocable<void() &&> work) override { kept.push_back(std::move(work)); }
+    void PostAfter(Duration, absl::AnyInvocable<void() &&> work) override { Post(std::move(work)); }
+    std::vector<absl::AnyInvocable<void() &&>> kept;
+  } timers;
+  CallLinks links(threads_, timers, clock_);
+  for (int minutes : {40, 30, 20})
+    links.To(server_->address(), "ours")
+        ->Call(Read(1, 77, 0), clock_.Monotonic() + std::chrono::minutes(minutes),
+               [](const absl::StatusOr<CallLink::Answer>&) {});
+  for (int round = 0; round < 3; ++round)
+    for (auto& timer : std::exchange(timers.kept, {})) std::move(timer)();
+  EXPECT_EQ(timers.kept.size(), 1u);
 }
 
 TEST_F(CallLinkTest, Stopped_EverythingIsUnreachable) {
