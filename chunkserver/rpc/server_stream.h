@@ -10,8 +10,9 @@
 namespace appendfs {
 
 // The serving end of a link: greets, reads one message at a time while it may,
-// and writes what waits in few messages. Derived classes say what a message
-// means. Reply has `refusal` and `version`.
+// and writes what waits in few messages. Who leaves too many replies unread is
+// not read from either. Derived classes say what a message means. Reply has
+// `refusal` and `version`.
 template <class Reply>
 class ServerStream : public FrameLink::Owner,
                      public std::enable_shared_from_this<ServerStream<Reply>> {
@@ -19,7 +20,7 @@ class ServerStream : public FrameLink::Owner,
   explicit ServerStream(std::shared_ptr<FrameLink> link) : link_(std::move(link)) {}
 
   // A stream that is not known yet could not be told to go on.
-  bool MayRead() final { return !greeted_ || over_ || Admitted(); }
+  bool MayRead() final { return !greeted_ || over_ || (Admitted() && !replies_.crowded()); }
   absl::Status OnFrame(const FrameParser::Frame& frame) final {
     if (over_) return absl::OkStatus();  // refused; the other side will close
     absl::Status status = greeted_ ? OnMessage(frame) : OnHello(frame);
@@ -35,7 +36,7 @@ class ServerStream : public FrameLink::Owner,
   }
   void OnWritten() final {
     replies_.Written();
-    WriteNext();
+    Pump();
   }
   void OnClosed(const absl::Status&) final {
     End();

@@ -41,8 +41,9 @@ class Numbers final : public ServerStream<v1::AppendReply> {
   }
   bool Admitted() override { return admitted; }
   void OnEnded() override { ++ended; }
-  void Say(uint64_t handle) {
-    replies().Add(0, [&](auto& parcel) { parcel.header.add_outcomes()->set_handle(handle); });
+  void Say(uint64_t handle, size_t payload_bytes = 0) {
+    replies().Add(payload_bytes,
+                  [&](auto& parcel) { parcel.header.add_outcomes()->set_handle(handle); });
     Pump();
   }
 
@@ -102,6 +103,19 @@ TEST_F(ServerStreamTest, WhileAWriteIsUnderWay_RepliesShareTheNext) {
   ASSERT_EQ(link_->written.size(), 3u);
   EXPECT_EQ(link_->written[2].outcomes_size(), 2);
   EXPECT_GE(link_->resumed, 3);
+}
+
+TEST_F(ServerStreamTest, WhoDoesNotRead_IsNotReadFrom) {
+  Receive("hello");
+  link_->slow = true;
+  stream_->Say(1);
+  EXPECT_TRUE(stream_->MayRead());
+  stream_->Say(2, ParcelQueue<v1::AppendReply>::kCrowdedBytes);
+  EXPECT_FALSE(stream_->MayRead());
+  const int resumed = link_->resumed;
+  stream_->OnWritten();
+  EXPECT_TRUE(stream_->MayRead());
+  EXPECT_GT(link_->resumed, resumed);
 }
 
 TEST_F(ServerStreamTest, Closed_TellsOnce_AndWritesNoMore) {
