@@ -55,6 +55,10 @@ class Chunk final : private Replica::Output, private Sequencer::Output {
   // As replica.
   void OnReady(const Ready& ready, const std::shared_ptr<VoteSink>& from);
   void OnCommit(const Commit& commit) { replica_.OnCommit(commit); }
+  // That stream has ended; its socket goes with the last who knows it.
+  void OnPrimaryGone(const std::shared_ptr<VoteSink>& stream) {
+    if (vote_to_ == stream) vote_to_ = nullptr;
+  }
   ConfirmAnswer OnConfirm(const Confirm& confirm) const { return replica_.OnConfirm(confirm); }
   void OnStored(uint64_t durable_length, const absl::Status& status, Duration now);
   // The disk below is gone: tells whoever waits for this replica.

@@ -66,6 +66,7 @@ void Engine::AddPeer(const std::shared_ptr<VoteSink>& peer) {
 void Engine::RemovePeer(const std::shared_ptr<VoteSink>& peer) {
   absl::MutexLock lock(&mutex_);
   peers_.erase(peer);
+  for (auto& [handle, chunk] : chunks_) chunk->OnPrimaryGone(peer);
 }
 
 Chunk* Engine::Find(ChunkHandle handle) {

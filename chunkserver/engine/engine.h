@@ -86,14 +86,14 @@ class Engine final : public StoreListener, private ChunkHost {
   StreamId AddClient(std::shared_ptr<ClientSink> sink);
   void RemoveClient(StreamId stream);
   void Append(std::span<const ClientBatch> batches);
-  bool AdmitsClients() const { return admits_clients_.load(std::memory_order_acquire); }
+  bool AdmitsClients() const { return admits_clients_.load(); }
 
   // As replica: what a primary sent.
   void AddPeer(const std::shared_ptr<VoteSink>& peer);
   void RemovePeer(const std::shared_ptr<VoteSink>& peer);
   void OnReplicate(const std::shared_ptr<VoteSink>& from, std::span<const Ready> ready,
                    std::span<const Commit> commits, std::span<const Confirm> confirms);
-  bool AdmitsPeers() const { return admits_peers_.load(std::memory_order_acquire); }
+  bool AdmitsPeers() const { return admits_peers_.load(); }
 
   // As primary: what a replica answered.
   void OnVotes(ServerId from, std::span<const Vote> votes, std::span<const ConfirmAnswer> confirms);

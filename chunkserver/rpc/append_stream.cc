@@ -25,12 +25,11 @@ void AppendStream::Queue(const ClientOutcome& outcome) {
 }
 
 void AppendStream::Release(uint64_t bytes) {
-  bytes_in_flight_.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);
+  bytes_in_flight_.fetch_sub(static_cast<int64_t>(bytes));
 }
 
 bool AppendStream::Admitted() {
-  return bytes_in_flight_.load(std::memory_order_relaxed) < kMaxBytesInFlight &&
-         engine_.AdmitsClients();
+  return bytes_in_flight_.load() < kMaxBytesInFlight && engine_.AdmitsClients();
 }
 
 absl::Status AppendStream::OnHello(const FrameParser::Frame& frame) {
@@ -69,7 +68,7 @@ absl::Status AppendStream::OnMessage(const FrameParser::Frame& frame) {
   }
   if (at != payload.size())
     return MakeError(v1::INVALID, StrCat("client=", client_, ": payload longer than the batches"));
-  bytes_in_flight_.fetch_add(static_cast<int64_t>(at), std::memory_order_relaxed);
+  bytes_in_flight_.fetch_add(static_cast<int64_t>(at));
   engine_.Append(batches);
   return absl::OkStatus();
 }

@@ -25,7 +25,8 @@ class FrameLink {
     virtual ~Owner() = default;
     // `frame.header` lives as long as the call. An error closes the link with it.
     virtual absl::Status OnFrame(const FrameParser::Frame& frame) = 0;
-    // Whether to read on. When it turns true, Resume is to be called.
+    // Whether to read on. When it turns true, Resume is to be called; what it
+    // looks at is sequentially consistent, or under a lock.
     virtual bool MayRead() { return true; }
     // What Write did not finish has left now; another Write may follow.
     virtual void OnWritten() = 0;

@@ -110,6 +110,23 @@ TEST_F(EngineTest, PeerBroken_TwoGoOnAndTheMasterIsTold) {
   EXPECT_EQ(cluster_.events(1).events.size(), 2u);
 }
 
+TEST_F(EngineTest, PrimarysStreamGone_NobodyKeepsIt) {
+  struct Votes final : VoteSink {
+    void Queue(const Vote&) override {}
+    void Queue(const ConfirmAnswer&) override {}
+    void ResumeReading() override {}
+    void Flush() override {}
+  };
+  auto votes = std::make_shared<Votes>();
+  Ready ready;
+  ready.handle = kHandle;
+  ready.epoch = kEpoch;
+  cluster_.engine(2).AddPeer(votes);
+  cluster_.engine(2).OnReplicate(votes, std::span(&ready, 1), {}, {});
+  cluster_.engine(2).RemovePeer(votes);
+  EXPECT_EQ(votes.use_count(), 1);
+}
+
 TEST_F(EngineTest, SilentReplica_LagsAfterASecond) {
   cluster_.Cut(1, 3);
   Append(1, "hello");
