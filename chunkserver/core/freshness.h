@@ -23,6 +23,10 @@ class Freshness {
     uint64_t length = 0;  // committed when it was confirmed
   };
 
+  // Rounds begin above `before`: a late answer to another sequencer of the
+  // chunk must not look like one to this.
+  explicit Freshness(uint64_t before) : round_(before) {}
+
   // The round to begin now, or 0: one is under way, the question waits for the next.
   uint64_t Ask(uint64_t token, bool readable_here, uint64_t accepted, Duration now);
   // Another member confirmed this round. The round to begin next, or 0.
@@ -43,7 +47,7 @@ class Freshness {
   uint64_t Begin();
 
   std::vector<Question> questions_;
-  uint64_t round_ = 0;  // last one begun
+  uint64_t round_;  // last one begun
   bool running_ = false;
 };
 

@@ -22,7 +22,8 @@ Sequencer::Sequencer(Setup setup, const Options& options, Output& output)
       accepted_(setup.length),
       committed_(setup.length),
       accepted_mtime_ns_(setup.mtime_ns),
-      committed_mtime_ns_(setup.length > 0 ? setup.mtime_ns : 0) {
+      committed_mtime_ns_(setup.length > 0 ? setup.mtime_ns : 0),
+      fresh_(setup.epoch.value() << 32) {
   members_.push_back({self_, setup.length});
   for (ServerId id : setup.members)
     if (id != self_) members_.push_back({id, setup.length});

@@ -455,13 +455,28 @@ TEST_F(SequencerTest, AskFresh_ConfirmedByALaterVoteOnly) {
 
 TEST_F(SequencerTest, AskFresh_UnknownOrDamagedReplica_ConfirmsNothing) {
   sequencer_->AskFresh(1, false, now_);
-  sequencer_->OnConfirm(kSecond,
-                        {kHandle, 1, kEpoch, MakeError(v1::UNKNOWN_CHUNK, "never heard of")});
+  sequencer_->OnConfirm(kSecond, {kHandle, rounds_[kSecond][0], kEpoch,
+                                  MakeError(v1::UNKNOWN_CHUNK, "never heard of")});
   EXPECT_TRUE(fresh_.empty());
   sequencer_->Tick(now_ += milliseconds(1100));
   EXPECT_EQ(ReasonOf(fresh_.at(1).status()), v1::QUORUM_LOST);
   sequencer_->AskFresh(2, false, now_);
   EXPECT_EQ(rounds_[kSecond].size(), 2u);
+}
+
+// The replica may have promised this epoch by the time it answered the older
+// one's question, and its answer be read long after.
+TEST_F(SequencerTest, AskFresh_AnswerToAnOlderEpochsQuestion_ConfirmsNothing) {
+  sequencer_->AskFresh(1, false, now_);
+  Sequencer::Setup next{kHandle, kEpoch.Next(), FileOffset(1000), 100, kSelf};
+  next.members = {kSelf, kSecond, kThird};
+  Sequencer reopened(std::move(next), Sequencer::Options(), *this);
+  reopened.AskFresh(2, false, now_);
+  ASSERT_EQ(rounds_[kSecond].size(), 2u);
+  reopened.OnConfirm(kSecond, {kHandle, rounds_[kSecond][0], kEpoch.Next(), absl::OkStatus()});
+  EXPECT_FALSE(fresh_.contains(2));
+  reopened.OnConfirm(kSecond, {kHandle, rounds_[kSecond][1], kEpoch.Next(), absl::OkStatus()});
+  EXPECT_TRUE(fresh_.contains(2));
 }
 
 TEST_F(SequencerTest, AskFresh_NewerPromise_StopsThePrimary) {
@@ -476,7 +491,7 @@ TEST_F(SequencerTest, AskFresh_ReadableHere_WaitsForTheOwnReplica) {
   VoteFor(kSecond, 5);
   VoteFor(kThird, 5);
   sequencer_->AskFresh(1, true, now_);
-  sequencer_->OnConfirm(kSecond, {kHandle, 1, kEpoch, absl::OkStatus()});
+  sequencer_->OnConfirm(kSecond, {kHandle, rounds_[kSecond][0], kEpoch, absl::OkStatus()});
   EXPECT_TRUE(fresh_.empty());
   VoteFor(kSelf, 5);
   ASSERT_TRUE(fresh_.at(1).ok());
