@@ -55,7 +55,7 @@ struct ChunkserverProcess::Parts {
 
   absl::Status Start(const ChunkserverOptions& options,
                      absl::AnyInvocable<void(absl::Status) &&> on_fatal);
-  void ScheduleTick();
+  void ScheduleTick(Executor& on);
   absl::Status Listen(const std::string& listen);
   std::shared_ptr<FrameLink::Owner> OnLink(LinkKind kind, const std::shared_ptr<FrameLink>& link);
   void Stop();
@@ -111,7 +111,7 @@ absl::Status ChunkserverProcess::Parts::Start(const ChunkserverOptions& options,
   APPENDFS_RETURN_IF_ERROR(Listen(options.listen));
   address = options.advertise.empty() ? AdvertisedAddress(options.listen, port->port())
                                       : options.advertise;
-  ScheduleTick();
+  ScheduleTick(*timers);
   master = MakeGrpcMasterLink(options.master);
   heartbeat = std::make_unique<Heartbeat>(*engine, *store, *membership, events, *master, clock,
                                           address, std::move(on_fatal));
@@ -140,10 +140,11 @@ std::shared_ptr<FrameLink::Owner> ChunkserverProcess::Parts::OnLink(
   return nullptr;
 }
 
-void ChunkserverProcess::Parts::ScheduleTick() {
-  timers->PostAfter(Engine::kTickInterval, [this] {
+// The last tick may run while `timers` is being reset.
+void ChunkserverProcess::Parts::ScheduleTick(Executor& on) {
+  on.PostAfter(Engine::kTickInterval, [this, &on] {
     engine->Tick();
-    ScheduleTick();
+    ScheduleTick(on);
   });
 }
 
@@ -153,8 +154,8 @@ void ChunkserverProcess::Parts::Stop() {
   if (heartbeat) heartbeat->Stop();
   if (engine) engine->StopAppends();
   if (port) port->Close();
+  if (fetcher) fetcher->Stop();  // commands wait for it, and gRPC for them
   if (server) server->Shutdown(kShutdownPatience);
-  if (fetcher) fetcher->Stop();
   if (quick) quick->Stop();
   if (copies) copies->Stop();
   if (readers) readers->Stop();

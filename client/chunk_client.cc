@@ -20,6 +20,7 @@ class LinkChunkClient final : public ChunkClient {
   LinkChunkClient(std::string cluster_uuid, IoThreads& threads, Executor& timers,
                   const Clock& clock)
       : cluster_uuid_(std::move(cluster_uuid)), links_(threads, timers, clock) {}
+  ~LinkChunkClient() override { links_.Stop(); }  // answers come to peers_
 
   void Read(const std::string& address, const v1::ReadRequest& request, Duration deadline,
             ReadDone done) override {

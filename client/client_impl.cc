@@ -57,18 +57,18 @@ ClientImpl::ClientImpl(ClientOptions options, std::unique_ptr<Executor> timers,
   handles_.reset(
       new FileImpl::Shared{clock_, *files_, *statuses_, options_.timeout, appending.batch_bytes});
   session_->Start(*this);
-  background_->PostAfter(kIdleBlocks, [this] { DropIdleBlocks(); });
+  DropIdleBlocksLater(*background_);
 }
 
 // Nothing below may call what is already gone: first no more calls come in,
-// then no more callbacks, then the parts go.
+// then no more callbacks, then the parts go. What the master still answers
+// about tails finds the streams there, though their links are closed.
 ClientImpl::~ClientImpl() {
   session_->Close();
   background_.reset();
   for (const auto& state : files_->States())
     state->appender->Fail(MakeError(v1::SHUTTING_DOWN, "the client was closed"));
   files_->Stop();
-  streams_.reset();
   chunks_->Stop();
   links_->Stop();
   timers_.reset();
@@ -137,10 +137,13 @@ std::shared_ptr<FileState> ClientImpl::MakeState(InodeId inode, const v1::FilePl
   return state;
 }
 
-void ClientImpl::DropIdleBlocks() {
-  Duration since = clock_.Monotonic() - kIdleBlocks;
-  for (const auto& state : files_->States()) state->reader->DropIdleBlocks(since);
-  background_->PostAfter(kIdleBlocks, [this] { DropIdleBlocks(); });
+// The last time may be while `background_` is being reset.
+void ClientImpl::DropIdleBlocksLater(Executor& on) {
+  on.PostAfter(kIdleBlocks, [this, &on] {
+    Duration since = clock_.Monotonic() - kIdleBlocks;
+    for (const auto& state : files_->States()) state->reader->DropIdleBlocks(since);
+    DropIdleBlocksLater(on);
+  });
 }
 
 void ClientImpl::OnNewSession(ClientId client) {

@@ -73,7 +73,7 @@ class ClientImpl final : public Client, Session::Listener, PathNodes, PlanSource
   absl::Status Remove(InodeId parent, std::string_view name, bool directory);
   std::shared_ptr<FileState> MakeState(InodeId inode, const v1::FilePlan* plan);
   OpenFiles::Hooks MakeHooks();
-  void DropIdleBlocks();
+  void DropIdleBlocksLater(Executor& on);
 
   // Calls under the present session, and again under the next one if it turns
   // out to have expired.

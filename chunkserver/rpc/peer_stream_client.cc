@@ -240,7 +240,10 @@ std::shared_ptr<PeerLink> PeerStreams::To(ServerId server, const std::string& ad
     absl::MutexLock lock(&mutex_);
     std::shared_ptr<Link>& known = links_[server];
     if (known != nullptr && known->address() != address) moved = std::move(known);
-    if (known == nullptr) known = std::make_shared<Link>(*this, server, address);
+    if (known == nullptr) {
+      known = std::make_shared<Link>(*this, server, address);
+      if (stopped_) known->Stop();
+    }
     link = known;
   }
   if (moved != nullptr) {
@@ -254,6 +257,7 @@ void PeerStreams::Stop() {
   absl::flat_hash_map<ServerId, std::shared_ptr<Link>> links;
   {
     absl::MutexLock lock(&mutex_);
+    stopped_ = true;
     links = std::exchange(links_, {});
   }
   for (const auto& [server, link] : links) link->Stop();

@@ -41,6 +41,7 @@ class PeerStreams final : public PeerLinks {
 
   absl::Mutex mutex_;
   absl::flat_hash_map<ServerId, std::shared_ptr<Link>> links_ ABSL_GUARDED_BY(mutex_);
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace appendfs
