@@ -64,8 +64,9 @@ void Ledger::CheckRestarted(ServerNode& server, ChunkHandle handle, const Replic
   if (before.damaged || (now != nullptr && now->damaged && server.disk_harmed)) return;
   const Chunk& chunk = chunks_[handle];
   if (now == nullptr) {
-    // A deletion may have been durable before it was told.
-    if (!before.deleting && !server.disk_may_forget())
+    // A deletion may have been durable before it was told. Rot in the journal
+    // may take a replica of which nothing else tells: unknown is no answer.
+    if (!before.deleting && !server.disk_may_forget() && !server.disk_harmed)
       Fail(handle, server.host.name, " has lost it in a restart");
     return;
   }
