@@ -128,7 +128,8 @@ void Ledger::Believe(ServerNode& server, ChunkHandle handle, const ReplicaState&
   }
   const bool same_life = replica.present && replica.boot == server.host.boot && !replica.damaged;
   replica.present = true;
-  replica.deleting = replica.deleted = false;
+  replica.deleted = false;
+  if (!same_life) replica.deleting = false;  // else it may still be on its way to the disk
   replica.boot = server.host.boot;
   replica.damaged = state.damaged;
   if (state.damaged) return;
