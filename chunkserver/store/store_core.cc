@@ -67,7 +67,7 @@ absl::Status StoreCore::failure() const {
 }
 
 absl::Status StoreCore::Fail(const absl::Status& why) {
-  const absl::Status failure =
+  absl::Status failure =
       MakeError(v1::INPUT_OUTPUT,
                 StrCat("data directory ", directory_, " failed: ", FromAbsl(why.message())));
   {
