@@ -1,6 +1,7 @@
 #include "common/link/call_link.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "common/link/parcel_queue.h"
@@ -69,13 +70,12 @@ void CallLink::Call(v1::DataCall call, Duration deadline, Done done) {
       }
       stream = stream_;
       call.set_id(++last_id_);
-      pending_.emplace(last_id_, Pending{deadline, std::move(done)});
+      pending_.emplace(last_id_, Pending{deadline, std::exchange(done, nullptr)});
       Watch(deadline);
       stream->Add(std::move(call));
     }
   }
-  if (stream == nullptr)
-    return std::move(done)(MakeError(v1::UNREACHABLE, StrCat(address_, ": closing")));
+  if (done) return std::move(done)(MakeError(v1::UNREACHABLE, StrCat(address_, ": closing")));
   if (begin) stream->Begin();
   stream->WriteNext();
 }
