@@ -297,6 +297,13 @@ void Ledger::Sealed(const v1::SealChunkOp& op) {
       return Extend(handle, length, *server, "sealed");
 }
 
+bool Ledger::KnowsLess(InodeId inode) const {
+  return std::any_of(chunks_.begin(), chunks_.end(), [&](const auto& entry) {
+    const Chunk& chunk = entry.second;
+    return chunk.inode == inode && chunk.sealed > chunk.committed.size();
+  });
+}
+
 std::optional<Ledger::Committed> Ledger::Find(InodeId inode, uint64_t offset) const {
   auto file = files_.find(inode);
   if (file == files_.end()) return std::nullopt;

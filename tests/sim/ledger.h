@@ -53,6 +53,9 @@ class Ledger {
   };
   // The chunk that has this byte, if one has committed it.
   std::optional<Committed> Find(InodeId inode, uint64_t offset) const;
+  // A chunk of it was sealed while no holder was up to show its bytes: what
+  // they are, and so what is committed, is not known here yet.
+  bool KnowsLess(InodeId inode) const;
 
  private:
   // The newest claim of one server, which stands while the server is down.
