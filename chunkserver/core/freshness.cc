@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/planted.h"
+
 namespace appendfs {
 
 uint64_t Freshness::Begin() {
@@ -35,7 +36,8 @@ uint64_t Freshness::OnRound(uint64_t round, uint64_t committed) {
 
 void Freshness::OnVote(uint64_t durable, uint64_t committed) {
   for (Question& question : questions_) {
-    if (question.confirmed || durable <= question.accepted) continue;
+    if (question.confirmed) continue;
+    if (durable <= question.accepted && !PLANTED(kOldVote)) continue;
     question.confirmed = true;
     question.length = committed;
   }

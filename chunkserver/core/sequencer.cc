@@ -33,7 +33,7 @@ Sequencer::Sequencer(Setup setup, const Options& options, Output& output)
 void Sequencer::Append(const ClientBatch& batch, uint64_t wall_ns, Duration now) {
   last_append_ = now;
   if (stopped()) return Refuse(batch, stop_reason_);
-  if (batch.epoch != epoch_ && !PLANTED(kAcceptOldEpoch))
+  if (batch.epoch != epoch_)
     return Refuse(
         batch, MakeError(v1::STALE_EPOCH, StrCat("chunk=", handle_, " has epoch=", epoch_, ", not ",
                                                  batch.epoch, "; ask the master")));
@@ -151,8 +151,7 @@ Sequencer::Member* Sequencer::Find(ServerId id) {
 
 void Sequencer::OnVote(ServerId from, const Vote& vote, Duration now) {
   Member* member = Find(from);
-  if (stopped() || member == nullptr) return;
-  if (vote.epoch != epoch_ && !PLANTED(kKeepVotesOfOldEpoch)) return;
+  if (stopped() || member == nullptr || vote.epoch != epoch_) return;
   if (!vote.status.ok()) {
     if (HasReason(vote.status, v1::STALE_EPOCH) || HasReason(vote.status, v1::CHUNK_SEALED))
       return Stop(vote.status);

@@ -101,7 +101,8 @@ void Engine::Fence(ChunkHandle handle, Epoch epoch, FenceDone done) {
     if (state.ok() && (state->damaged || !state->sealed)) state = WhyNotOpen(handle);
     return answer(std::move(done), std::move(state));
   }
-  if (PLANTED(kSkipFence)) return answer(std::move(done), store_.State(handle));
+  if (PLANTED(kSkipFence) || (PLANTED(kPromiseOnce) && chunk->epoch() > Epoch(1)))
+    return answer(std::move(done), store_.State(handle));
   if (absl::Status status = chunk->Promise(epoch); !status.ok())
     return answer(std::move(done), status);
   Submit(FenceReplica{handle, epoch},

@@ -178,7 +178,8 @@ absl::Status StoreCore::CheckAppend(const AppendBatch& batch, PendingGroup::Chan
   const StoredReplica& replica = *touch.replica;
   const uint64_t size = batch.payload.size();
   if (replica.damaged()) return Damaged(replica);
-  if (batch.epoch != replica.epoch()) return StaleEpoch(batch.handle, batch.epoch, replica.epoch());
+  if (batch.epoch != replica.epoch() && !PLANTED(kAcceptOldEpoch))
+    return StaleEpoch(batch.handle, batch.epoch, replica.epoch());
   if (replica.sealed())
     return MakeError(v1::CHUNK_SEALED, StrCat("chunk=", batch.handle, " is sealed"));
   if (batch.offset != touch.next_offset || size == 0)

@@ -18,6 +18,15 @@ constexpr int kHastyAtOnce = 3;
 constexpr Duration kFirstBackoff = std::chrono::milliseconds(250);
 constexpr Duration kLongestBackoff = std::chrono::seconds(30);
 
+// A known bug: a client that has not appended here is a stranger in the next chunk.
+void ForgetBefore(uint64_t offset, v1::DedupMemory& memory) {
+  v1::DedupMemory kept;
+  for (const v1::ClientMemory& client : memory.clients())
+    if (client.outcomes_size() > 0 && client.outcomes().rbegin()->offset() >= offset)
+      *kept.add_clients() = client;
+  memory = std::move(kept);
+}
+
 }  // namespace
 
 v1::DedupMemory Manager::LiveMemory(v1::DedupMemory memory) const {
@@ -35,6 +44,7 @@ void Manager::Act(OpenChunk& chunk, ChunkRecovery::LogSeal& action) {
   seal.set_length(action.length);
   seal.set_crc32c(action.crc32c);
   if (!PLANTED(kForgetOnRoll)) *seal.mutable_memory() = LiveMemory(std::move(action.memory));
+  if (PLANTED(kForgetOlder)) ForgetBefore(chunk.record.base_offset(), *seal.mutable_memory());
   seal.set_mtime_ns(action.mtime_ns);
   if (action.forced) {
     v1::ForcedSeal& forced = *seal.mutable_forced();

@@ -259,10 +259,13 @@ bool ChunkRecovery::Agree(Duration now) {
   if ((keep || (!quorum && more_may_come)) && answers < Members() && now < *enough_since_ + Grace())
     return false;
 
+  const v1::DedupMemory before = std::move(agreed_.memory);
   agreed_ = *best->answer;
-  if (PLANTED(kMergeMemories))
+  if (PLANTED(kMergeMemories)) {
+    Unite(agreed_.memory, before);
     for (const Replica& replica : replicas_)
       if (replica.answer) Unite(agreed_.memory, replica.answer->memory);
+  }
   for (Replica& replica : replicas_) MarkHolder(replica);
   return true;
 }

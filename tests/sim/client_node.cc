@@ -323,7 +323,7 @@ absl::StatusOr<ReadResult> ClientNode::Process::Read(const std::string& address,
   ServerNode* server = world_.ServerAt(address);
   if (server == nullptr) return MakeError(v1::UNREACHABLE, "no address");
   auto result = CallAndWait<ReadResult>(
-      world_, node_.host, server->host, milliseconds(800),
+      world_, node_.host, server->host, milliseconds(world_.kernel.Chance(0.5) ? 800 : 150),
       [server, request](Network::Reply<ReadResult> reply) {
         server->process()->Read(request, [reply](auto answer) { reply(std::move(answer)); });
       });
@@ -369,7 +369,8 @@ void ClientNode::Process::ReadSome(uint32_t file) {
   request.set_client_id(session_->id().value());
   request.set_inode(files_[file].inode.value());
   // Often with what it knows, as clients do: an old primary may be asked.
-  std::optional<v1::FilePlan> plan = std::exchange(files_[file].plan, std::nullopt);
+  std::optional<v1::FilePlan> plan = files_[file].plan;
+  if (world_.kernel.Chance(0.3)) files_[file].plan.reset();  // unless it stands
   if (!plan || plan->chunks().empty() || world_.kernel.Chance(0.3)) {
     auto now = master_.Call(request, clock_.Monotonic() + seconds(1));
     if (!now.ok()) return;

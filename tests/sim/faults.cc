@@ -14,18 +14,23 @@ namespace appendfs::sim {
 
 // clang-format off
 const std::vector<Faults::Plot>& Faults::AllPlots() {
-  //                                         power kill inwr all two mast spau cpau ckil part lost brok slug late full sync flip
+  //                                         power kill inwr all two mast spau cpau ckil part lost brok slug late full sync flip cut  slee rest echo lone
   static const std::vector<Plot> plots = {
-      {"a bit of everything",      1.0, false, {{2,   1,   1,   1,  1,  2,   1,   1,   1,   3,   1,   1,   1,   1,   1,   1,   1}}},
-      {"rotting disk",             0.7, false, {{2,   1,   1,   0,  1,  0,   0,   0,   0,   1,   0,   1,   0,   0,   0,   0,   6}}},
-      {"struck recoveries",        0.7, true,  {{2,   1,   0,   0,  2,  1,   1,   0,   0,   2,   1,   1,   0,   0,   0,   0,   0}}},
-      {"sluggish host",            0.6, false, {{1,   0,   0,   0,  0,  0,   0,   0,   0,   1,   0,   1,   8,   0,   0,   0,   0}}},
-      {"two in a row",             0.6, true,  {{0,   0,   0,   0,  6,  1,   0,   0,   0,   0,   0,   1,   0,   0,   0,   0,   0}}},
-      {"late commands",            1.0, false, {{1,   1,   0,   0,  0,  0,   2,   0,   1,   2,   0,   1,   0,   6,   0,   0,   0}}},
-      {"lost replies",             0.4, false, {{1,   1,   0,   0,  0,  0,   0,   1,   0,   1,   8,   4,   0,   0,   0,   0,   0}}},
-      {"sleeping clients",         0.8, true,  {{2,   1,   0,   0,  0,  1,   0,   6,   2,   1,   2,   1,   1,   0,   0,   0,   0}}},
-      {"failing disk",             0.8, false, {{1,   1,   1,   0,  1,  0,   0,   0,   0,   0,   0,   0,   0,   0,   5,   4,   0}}},
-      {"power storm",              0.4, false, {{4,   1,   6,   2,  2,  1,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
+      {"a bit of everything",      1.0, false, {{2,   1,   1,   1,  1,  2,   1,   1,   1,   3,   1,   1,   1,   1,   1,   1,   1,   1,   1,   1,   1,   1}}},
+      {"rotting disk",             0.7, false, {{2,   1,   1,   0,  1,  0,   0,   0,   0,   1,   0,   1,   0,   0,   0,   0,   6,   0,   0,   0,   0,   0}}},
+      {"struck recoveries",        0.7, true,  {{2,   1,   0,   0,  2,  1,   1,   0,   0,   2,   1,   1,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
+      {"sluggish host",            0.6, false, {{1,   0,   0,   0,  0,  0,   0,   0,   0,   1,   0,   1,   8,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
+      {"two in a row",             0.6, true,  {{0,   0,   0,   0,  6,  1,   0,   0,   0,   0,   0,   1,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
+      {"late commands",            1.0, false, {{1,   1,   0,   0,  0,  0,   2,   0,   1,   2,   0,   1,   0,   6,   0,   0,   0,   0,   0,   0,   0,   0}}},
+      {"lost replies",             0.4, false, {{1,   1,   0,   0,  0,  0,   0,   1,   0,   1,   8,   4,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
+      {"sleeping clients",         0.8, true,  {{2,   1,   0,   0,  0,  1,   0,   6,   2,   1,   2,   1,   1,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
+      {"failing disk",             0.8, false, {{1,   1,   1,   0,  1,  0,   0,   0,   0,   0,   0,   0,   0,   0,   5,   4,   0,   0,   0,   0,   0,   0}}},
+      {"power storm",              0.4, false, {{4,   1,   6,   2,  2,  1,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
+      {"cut-off primaries",        2.0, false, {{1,   0,   0,   0,  0,  0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   9,   0,   0,   0,   0}}},
+      {"unanswered sleepers",      2.0, false, {{0,   0,   0,   0,  0,  0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   9,   0,   0,   0}}},
+      {"unnoticed restarts",       1.0, false, {{0,   0,   0,   0,  0,  0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   9,   0,   0}}},
+      {"echoed commands",          1.0, false, {{0,   0,   0,   0,  0,  0,   0,   0,   0,   0,   0,   4,   0,   0,   0,   0,   0,   0,   0,   0,   4,   0}}},
+      {"lone holders",             2.0, false, {{0,   0,   0,   0,  0,  0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   9}}},
   };
   return plots;
 }
@@ -150,6 +155,11 @@ void Faults::Strike(Kind kind) {
     case kFullDisk: return FillDisk();
     case kFailedSync: return FailSync();
     case kBitFlip: return FlipBit();
+    case kCutOffPrimary: return CutOffPrimary();
+    case kSleepUnanswered: return SleepUnanswered();
+    case kRestartUnnoticed: return RestartUnnoticed();
+    case kEchoedCommands: return EchoCommands();
+    case kLoneHolder: return LeaveLoneHolder();
     case kKinds: return;
   }
 }

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ class Faults {
   // What the machines can be made to do.
   struct Machines {
     std::function<void(ServerNode&, bool power)> crash_server;
+    std::function<void(ServerNode&, bool power, Duration down)> crash_server_for;
     std::function<void(Duration down)> crash_master;
     std::vector<ClientNode*> clients;
   };
@@ -59,6 +61,11 @@ class Faults {
     kFullDisk,
     kFailedSync,
     kBitFlip,
+    kCutOffPrimary,
+    kSleepUnanswered,
+    kRestartUnnoticed,
+    kEchoedCommands,
+    kLoneHolder,
     kKinds
   };
   struct Plot {
@@ -79,6 +86,20 @@ class Faults {
   void LoseReplies();
   void MakeSluggish();
   void DelayCommands();
+  // Several faults in a set order (schemes.cc).
+  void CutOffPrimary();
+  void SleepUnanswered();
+  void RestartUnnoticed();
+  void EchoCommands();
+  void LeaveLoneHolder();
+  struct Tail {
+    ChunkHandle handle;
+    ServerNode* primary = nullptr;
+    std::vector<ServerNode*> others;
+  };
+  // One of the chunks that are open; none: nothing is.
+  std::optional<Tail> AnyTail();
+  void Later(Duration delay, std::function<void()> what);
   void FillDisk();
   void FailSync();
   void FlipBit();
@@ -99,6 +120,9 @@ class Faults {
   Duration pace_;
   bool over_ = false;
   ServerNode* harmable_ = nullptr;
+  // Dies when it has told what it holds of this chunk.
+  ServerNode* lone_holder_ = nullptr;
+  ChunkHandle lone_chunk_;
 };
 
 }  // namespace appendfs::sim

@@ -31,6 +31,7 @@ struct Host {
   bool up = false;
   uint64_t boot = 0;  // rises when the process dies
   Duration paused_until{};
+  Duration slow_disk_until{};
 };
 
 // The world: one thread, one queue of events, one source of randomness. The

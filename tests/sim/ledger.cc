@@ -94,6 +94,7 @@ void Ledger::Promised(ServerNode& server, ChunkHandle handle, Epoch epoch, uint6
   if (replica.epoch < epoch || replica.durable < length)
     Fail(handle, server.host.name, " promises epoch=", epoch, " with ", length,
          " bytes, and has not made it durable");
+  if (world_.on_promise) world_.on_promise(server, handle);
 }
 
 void Ledger::Deleted(ServerNode& server, ChunkHandle handle) {
@@ -243,10 +244,12 @@ void Ledger::Logged(const v1::MetaOp& op) {
   switch (op.op_case()) {
     case v1::MetaOp::kAllocateChunk:
       chunks_[ChunkHandle(op.allocate_chunk().handle())].epoch = Epoch(1);
+      owners_[ChunkHandle(op.allocate_chunk().handle())] = InodeId(op.allocate_chunk().inode());
       return;
     case v1::MetaOp::kBeginRecovery: {
       const ChunkHandle handle(op.begin_recovery().handle());
       chunks_[handle].epoch = Epoch(op.begin_recovery().epoch());
+      ++recoveries_[InodeOf(handle)];
       if (world_.on_recovery) world_.on_recovery(handle);
       return;
     }
@@ -302,6 +305,16 @@ bool Ledger::KnowsLess(InodeId inode) const {
     const Chunk& chunk = entry.second;
     return chunk.inode == inode && chunk.sealed > chunk.committed.size();
   });
+}
+
+InodeId Ledger::InodeOf(ChunkHandle handle) const {
+  auto owner = owners_.find(handle);
+  return owner == owners_.end() ? InodeId() : owner->second;
+}
+
+uint64_t Ledger::Recoveries(InodeId inode) const {
+  auto found = recoveries_.find(inode);
+  return found == recoveries_.end() ? 0 : found->second;
 }
 
 std::optional<Ledger::Committed> Ledger::Find(InodeId inode, uint64_t offset) const {

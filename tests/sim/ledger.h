@@ -51,6 +51,9 @@ class Ledger {
     uint64_t base_offset = 0;
     std::string_view bytes;
   };
+  // Of the file's chunks, as far as the master's log goes.
+  uint64_t Recoveries(InodeId inode) const;
+  InodeId InodeOf(ChunkHandle handle) const;
   // The chunk that has this byte, if one has committed it.
   std::optional<Committed> Find(InodeId inode, uint64_t offset) const;
   // A chunk of it was sealed while no holder was up to show its bytes: what
@@ -101,6 +104,8 @@ class Ledger {
   World& world_;
   std::map<ChunkHandle, Chunk> chunks_;
   std::map<InodeId, std::map<uint64_t, ChunkHandle>> files_;  // by base offset
+  std::map<ChunkHandle, InodeId> owners_;
+  std::map<InodeId, uint64_t> recoveries_;
   std::set<std::pair<ServerNode*, ChunkHandle>> touched_;
   std::map<std::tuple<InodeId, ClientId, Sequence>, FileOffset> answers_;
 };

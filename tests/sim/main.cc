@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -57,11 +58,11 @@ void ShowProgress(Batch& batch, const std::string& what) {
 
 void PrintFailures(const Sum& sum, const std::string& plant) {
   for (const auto* failed : {&sum.violated, &sum.crashed})
-    for (const auto& [seed, failure] : *failed)
-      std::printf("seed %llu: %s\n", Long(seed), failure.c_str());
+    for (const Failure& failure : *failed)
+      std::printf("seed %llu: %s\n", Long(failure.seed), failure.what.c_str());
   for (const auto* failed : {&sum.violated, &sum.crashed})
     if (!failed->empty()) {
-      std::printf("replay with ./dev sim --seed %llu%s\n", Long(failed->front().first),
+      std::printf("replay with ./dev sim --seed %llu%s\n", Long(failed->front().seed),
                   plant.empty() ? "" : StrCat(" --plant ", plant).c_str());
       return;
     }
@@ -94,43 +95,62 @@ void WriteJunit(const std::string& path, std::initializer_list<Case> cases) {
     out << "<testcase classname=\"simulation\" name=\"" << escape(one.name) << "\" time=\""
         << one.seconds << "\">";
     for (const auto* failed : {&one.sum.violated, &one.sum.crashed})
-      for (const auto& [seed, failure] : *failed)
-        out << "<failure message=\"seed " << seed << ": " << escape(failure) << "\"/>";
+      for (const Failure& failure : *failed)
+        out << "<failure message=\"seed " << failure.seed << ": " << escape(failure.what) << "\"/>";
     out << "</testcase>\n";
   }
   out << "</testsuite></testsuites>\n";
 }
 
+// How many recoveries of the file had been begun when the bug showed, at the least.
+uint64_t FewestRecoveries(const Sum& sum) {
+  uint64_t fewest = ~uint64_t{0};
+  for (const Failure& failure : sum.violated) fewest = std::min(fewest, failure.recoveries);
+  return fewest;
+}
+
+// Whether it was caught, and not too easily.
+bool PrintPlanted(const PlantedBug& bug, const Sum& sum) {
+  // What merely dies has not been caught.
+  const bool caught = !sum.violated.empty();
+  const uint64_t fewest = FewestRecoveries(sum);
+  std::printf("%-21s %-57s ", bug.name, bug.what);
+  if (caught)
+    std::printf("%2llu of %3llu seeds  %4llu", Long(sum.violated.size()), Long(sum.seeds),
+                Long(fewest));
+  else
+    std::printf("NONE of %3llu seeds", Long(sum.seeds));
+  if (bug.recoveries > 0) std::printf(" (%u at least)", bug.recoveries);
+  if (!sum.crashed.empty())
+    std::printf(", %llu died: seed %llu %s", Long(sum.crashed.size()),
+                Long(sum.crashed.front().seed), sum.crashed.front().what.c_str());
+  std::printf("\n");
+  if (caught)
+    std::printf("    seed %llu: %s\n", Long(sum.violated.front().seed),
+                sum.violated.front().what.substr(0, 150).c_str());
+  std::fflush(stdout);
+  return caught && fewest >= bug.recoveries;
+}
+
 int RunPlanted(const Options& options) {
   const auto begun = Clock::now();
-  int missed = 0;
+  int missed = 0, bugs = 0, late = 0;
   Sum all;
-  std::printf("%-22s %-52s %s\n", "planted bug", "what it does", "caught by");
+  std::printf("%-21s %-57s %-16s recoveries before\n", "planted bug", "what it does", "caught by");
   for (const PlantedBug& bug : kPlantedBugs) {
     if (!options.plant.empty() && options.plant != bug.name) continue;
     Batch batch = MakeBatch(options, bug.name);
     batch.stop_after = options.catches;
-    Sum sum = RunSeeds(batch);
-    // What merely dies has not been caught.
-    const bool caught = !sum.violated.empty();
-    missed += caught ? 0 : 1;
-    std::printf("%-22s %-52s ", bug.name, bug.what);
-    if (caught)
-      std::printf("%llu of %llu seeds", Long(sum.violated.size()), Long(sum.seeds));
-    else
-      std::printf("NONE of %llu seeds", Long(sum.seeds));
-    if (!sum.crashed.empty())
-      std::printf(", %llu died: seed %llu %s", Long(sum.crashed.size()),
-                  Long(sum.crashed.front().first), sum.crashed.front().second.c_str());
-    std::printf("\n");
-    if (caught)
-      std::printf("    seed %llu: %s\n", Long(sum.violated.front().first),
-                  sum.violated.front().second.substr(0, 150).c_str());
-    std::fflush(stdout);
+    const Sum sum = RunSeeds(batch);
+    ++bugs;
+    late += bug.recoveries >= 2 ? 1 : 0;
+    if (!PrintPlanted(bug, sum)) ++missed;
     all.Add(sum);
   }
-  std::printf("%d planted bugs missed; %llu seeds in %.0f s explored:\n", missed, Long(all.seeds),
-              SecondsSince(begun));
+  std::printf(
+      "%d of %d planted bugs caught, %d of which need two recoveries; %llu seeds in %.0f s "
+      "explored:\n",
+      bugs - missed, bugs, late, Long(all.seeds), SecondsSince(begun));
   PrintCounts(all.counts);
   return missed > 0 ? 1 : 0;
 }
@@ -190,7 +210,7 @@ int Main(int argc, char** argv) {
   app.add_option("--seed", options.seed, "run this one, and tell how it went");
   app.add_option("--seeds", options.seeds, "run so many");
   app.add_option("--from", options.from, "the first of them");
-  app.add_option("--step", options.step, "from one to the next: 10 keeps to one plot");
+  app.add_option("--step", options.step, "from one to the next: 15 keeps to one plot");
   app.add_option("--fresh-seconds", options.fresh_seconds, "then new ones for so long");
   app.add_option("--fresh-from", options.fresh, "the first of these; otherwise drawn");
   app.add_option("--jobs", options.jobs, "at once");

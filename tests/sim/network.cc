@@ -4,9 +4,10 @@
 
 namespace appendfs::sim {
 
-Duration Network::Delay(const Host& from, const Host& to) {
-  if (auto way = ways_.find({&from, &to}); way != ways_.end())
-    return kernel_.Between(microseconds(20), microseconds(20) + way->second.late);
+Duration Network::Delay(const Host& from, const Host& to, bool again) {
+  if (auto way = ways_.find({&from, &to}); way != ways_.end() && (again || !way->second.echoes))
+    return microseconds(20) +
+           kernel_.Between(way->second.least, std::max(way->second.least, way->second.late));
   if (faults.slow > 0 && kernel_.Chance(faults.slow))
     return kernel_.Between(milliseconds(1), faults.slowest);
   return kernel_.Between(microseconds(20), microseconds(400));
@@ -31,7 +32,7 @@ void Network::Carry(Host& from, Host& to, std::function<void()> arrive,
       kernel_.After(Delay(to, from), &from, refused);
       return;
     }
-    kernel_.After(Delay(from, to), &to, arrive);
+    kernel_.After(Delay(from, to, i > 0), &to, arrive);
   }
 }
 

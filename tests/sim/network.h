@@ -66,10 +66,13 @@ class Network {
     return found == hosts_.end() ? nullptr : found->second;
   }
   void Block(const Host& from, const Host& to) { blocked_.emplace(&from, &to); }
-  // What goes this way is late, by so much at most, and doubled so often.
+  // What goes this way is late, by so much at most and at least, and doubled so
+  // often. `echoes`: only what is doubled is late, the second time it comes.
   struct Way {
     Duration late{};
     double duplicate = 0;
+    Duration least{};
+    bool echoes = false;
   };
   void Slow(const Host& from, const Host& to, Way way) { ways_[{&from, &to}] = way; }
   void Heal() {
@@ -77,7 +80,7 @@ class Network {
     ways_.clear();
   }
   bool Blocked(const Host& from, const Host& to) const { return blocked_.contains({&from, &to}); }
-  Duration Delay(const Host& from, const Host& to);
+  Duration Delay(const Host& from, const Host& to, bool again = false);
 
   std::shared_ptr<Stream> Connect(Host& from, Host& to);
   void BreakStreams(const Host& of);

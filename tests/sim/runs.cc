@@ -84,6 +84,8 @@ class Child {
       int name = 0;
       if (std::sscanf(line.c_str(), "count %llu %n", &count, &name) == 1)
         outcome.counts[line.substr(static_cast<size_t>(name))] += count;
+      else if (std::sscanf(line.c_str(), "recoveries %llu", &count) == 1)
+        outcome.recoveries = count;
       else if (line.starts_with("failure "))
         outcome.failure = line.substr(8);
       else if (line.starts_with(kCheck))
@@ -150,7 +152,10 @@ void RunChild(uint64_t seed, const std::string& plant) {
   const std::string failure = simulation->Run();
   for (const auto& [name, count] : simulation->counts())
     std::printf("count %llu %s\n", static_cast<unsigned long long>(count), name.c_str());
-  if (!failure.empty()) std::printf("failure %s\n", failure.c_str());
+  if (!failure.empty())
+    std::printf("recoveries %llu\nfailure %s\n",
+                static_cast<unsigned long long>(simulation->RecoveriesBeforeFailure()),
+                failure.c_str());
   std::fflush(stdout);
   // What is left refers to each other in every way; the process ends here.
   _exit(0);
@@ -195,7 +200,7 @@ Sum RunSeeds(const Batch& batch) {
       for (const auto& [name, count] : outcome.counts) sum.counts[name] += count;
       if (outcome.end != Outcome::End::kPassed)
         (outcome.end == Outcome::End::kViolated ? sum.violated : sum.crashed)
-            .emplace_back(running[i]->seed(), outcome.failure);
+            .push_back({running[i]->seed(), outcome.failure, outcome.recoveries});
       running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
       if (batch.progress) batch.progress(sum);
     }

@@ -21,14 +21,21 @@ struct Outcome {
   // (a CHECK). kCrashed: the process died or hung, which shows nothing.
   enum class End { kPassed, kViolated, kCrashed };
   End end = End::kPassed;
-  std::string failure;  // empty: passed
+  std::string failure;      // empty: passed
+  uint64_t recoveries = 0;  // of the file it is about, until then
   std::map<std::string, uint64_t> counts;
   std::vector<std::string> trace;
 };
 
+struct Failure {
+  uint64_t seed = 0;
+  std::string what;
+  uint64_t recoveries = 0;
+};
+
 struct Sum {
   uint64_t seeds = 0;
-  std::vector<std::pair<uint64_t, std::string>> violated, crashed;
+  std::vector<Failure> violated, crashed;
   std::map<std::string, uint64_t> counts;
   bool passed() const { return violated.empty() && crashed.empty(); }
   uint64_t failed() const { return violated.size() + crashed.size(); }

@@ -237,9 +237,9 @@ absl::Status ServerNode::Process::Start() {
   background_ = std::make_unique<SimExecutor>(kernel, node_.host);
   links_ = std::make_unique<Links>(*this);
   EngineOptions options;
-  options.sequencer.lag_timeout = milliseconds(300);
-  options.sequencer.idle_after = milliseconds(200 + kernel.Random(4000));
-  options.sequencer.confirm_timeout = milliseconds(500);
+  const bool patient = kernel.Chance(0.4);
+  options.sequencer.lag_timeout = milliseconds(patient ? 2500 : 300);
+  options.sequencer.confirm_timeout = milliseconds(patient ? 2500 : 500);
   options.sequencer.idle_after = milliseconds(400);
   engine_ = std::make_unique<Engine>(*store_, clock_, *background_, *links_, events_, options);
   engine_->SetSelf(identity.server);

@@ -74,11 +74,13 @@ void SimChunkStore::Commit() {
   }
   idle_marked_ = false;
   scheduled_ = true;  // one at a time
-  const Duration disk = kernel_.Chance(0.02) ? kernel_.Between(milliseconds(1), milliseconds(60))
-                                             : kernel_.Between(microseconds(80), microseconds(300));
+  Duration disk = kernel_.Chance(0.02) ? kernel_.Between(milliseconds(1), milliseconds(60))
+                                       : kernel_.Between(microseconds(80), microseconds(300));
+  const bool slow = kernel_.now() < host_.slow_disk_until;
+  if (slow) disk = kernel_.Between(milliseconds(50), milliseconds(200));
   // The sync may have ended long before anybody hears of it, or not begun when
   // the power fails.
-  const Duration before = kernel_.Chance(0.5) ? Duration{} : disk;
+  const Duration before = !slow && kernel_.Chance(0.5) ? Duration{} : disk;
   kernel_.After(before, &host_, [this, group = std::move(group), rest = disk - before]() mutable {
     absl::Status status = core_->CommitGroup(*group);
     witness_.wrote();

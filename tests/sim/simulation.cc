@@ -1,6 +1,7 @@
 #include "tests/sim/simulation.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "tests/sim/ledger.h"
@@ -40,6 +41,9 @@ Simulation::Simulation(uint64_t seed, bool trace) : world_(seed) {
     clients_.push_back(std::make_unique<ClientNode>(world_, StrCat("client", i), workload_));
   Faults::Machines machines;
   machines.crash_server = [this](ServerNode& server, bool power) { CrashServer(server, power); };
+  machines.crash_server_for = [this](ServerNode& server, bool power, Duration down) {
+    CrashServerFor(server, power, down);
+  };
   machines.crash_master = [this](Duration down) { CrashMaster(down); };
   for (const auto& client : clients_) machines.clients.push_back(client.get());
   faults_ = std::make_unique<Faults>(world_, std::move(machines), seed % Faults::Plots());
@@ -91,6 +95,12 @@ void Simulation::CrashServer(ServerNode& server, bool power) {
                                           : kernel.Between(milliseconds(100), seconds(3)));
 }
 
+void Simulation::CrashServerFor(ServerNode& server, bool power, Duration down) {
+  if (!server.host.up) return;
+  server.Crash(power);
+  RestartLater(server, down);
+}
+
 void Simulation::CrashMaster(Duration down) {
   if (!world_.master->host.up) return;
   world_.master->Crash();
@@ -126,6 +136,16 @@ bool Simulation::Settled() {
   for (const auto& server : world_.servers)
     if (server->store() == nullptr) return false;
   return world_.history->Unhealed().empty();
+}
+
+uint64_t Simulation::RecoveriesBeforeFailure() const {
+  auto named = [&failure = world_.kernel.failure()](const std::string& key) -> uint64_t {
+    const size_t at = failure.find(key);
+    return at == std::string::npos ? 0 : std::strtoull(&failure[at + key.size()], nullptr, 10);
+  };
+  const InodeId inode(named("inode="));
+  return world_.ledger->Recoveries(inode ? inode
+                                         : world_.ledger->InodeOf(ChunkHandle(named("chunk="))));
 }
 
 std::string Simulation::Run() {

@@ -25,12 +25,15 @@ class Simulation {
   // Empty: nothing was violated.
   std::string Run();
   const std::map<std::string, uint64_t>& counts() const { return world_.kernel.counts; }
+  // Of the file that the failure is about, until it showed.
+  uint64_t RecoveriesBeforeFailure() const;
 
  private:
   void StartServer(ServerNode& server);
   void StartMaster();
   void RunUntil(Duration end);
   void CrashServer(ServerNode& server, bool power);
+  void CrashServerFor(ServerNode& server, bool power, Duration down);
   void CrashMaster(Duration down);
   void RestartLater(ServerNode& server, Duration delay);
   bool MakePeace();

@@ -31,6 +31,8 @@ struct World {
   Duration quiet_until{};
   // The master has logged that a chunk is being recovered.
   std::function<void(ChunkHandle)> on_recovery;
+  // A server has answered a fence with what it holds.
+  std::function<void(ServerNode&, ChunkHandle)> on_promise;
   // The disk lost its power in the middle of a write.
   std::function<void(ServerNode&)> on_power_lost;
 
