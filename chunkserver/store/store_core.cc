@@ -67,9 +67,8 @@ absl::Status StoreCore::failure() const {
 }
 
 absl::Status StoreCore::Fail(const absl::Status& why) {
-  absl::Status failure =
-      MakeError(v1::INPUT_OUTPUT,
-                StrCat("data directory ", directory_, " failed: ", FromAbsl(why.message())));
+  absl::Status failure = MakeError(v1::INPUT_OUTPUT, StrCat("data directory ", directory_,
+                                                            " failed: ", FromAbsl(why.message())));
   {
     absl::MutexLock lock(&mutex_);
     if (!failure_.ok()) return failure_;
