@@ -1,6 +1,6 @@
 #include "chunkserver/engine/membership.h"
 
-#include <tuple>
+#include <algorithm>
 #include <utility>
 
 #include "common/protocol.h"
@@ -19,6 +19,7 @@ Membership::Self Membership::self() const {
 void Membership::Registered(const Self& self) {
   absl::MutexLock lock(&mutex_);
   self_ = self;
+  newest_ = std::max(newest_, Origin{self.incarnation, self.registration});
   registered_ = true;
 }
 
@@ -68,13 +69,13 @@ absl::Status Membership::CheckCommand(const v1::CommandOrigin& origin) {
   if (ServerId(origin.server_id()) != self_.server)
     return MakeError(v1::WRONG_SERVER,
                      StrCat("this is server ", self_.server, ", not ", origin.server_id()));
-  const auto theirs = std::tuple(origin.incarnation(), origin.registration());
-  if (theirs < std::tuple(self_.incarnation, self_.registration))
+  const Origin theirs{origin.incarnation(), origin.registration()};
+  if (theirs < newest_)
     return MakeError(v1::STALE_COMMAND,
-                     StrCat("a command of incarnation ", origin.incarnation(), " registration ",
-                            origin.registration(), " is older than ", self_.incarnation, " and ",
-                            self_.registration));
-  std::tie(self_.incarnation, self_.registration) = theirs;
+                     StrCat("a command of incarnation ", theirs.incarnation, " registration ",
+                            theirs.registration, " is older than ", newest_.incarnation, " and ",
+                            newest_.registration));
+  newest_ = theirs;
   return absl::OkStatus();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string>
 
@@ -19,7 +20,7 @@ class Membership {
     std::string cluster_uuid;  // empty: not registered yet, and a new directory
     ServerId server;
     uint64_t incarnation = 0;   // of the master
-    uint64_t registration = 0;  // 0: not registered yet
+    uint64_t registration = 0;  // this process's own; 0: not registered yet
   };
 
   // As found in the data directory.
@@ -43,8 +44,18 @@ class Membership {
   absl::Status CheckCluster(const std::string& cluster_uuid) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // What a command comes from: the newer refuses the older.
+  struct Origin {
+    uint64_t incarnation = 0;
+    uint64_t registration = 0;
+    auto operator<=>(const Origin&) const = default;
+  };
+
   mutable absl::Mutex mutex_;
   Self self_ ABSL_GUARDED_BY(mutex_);
+  // May be newer than our own registration, whose answer was lost then: to
+  // take it for ours would be to report under it what the master never asked.
+  Origin newest_ ABSL_GUARDED_BY(mutex_);
   bool registered_ ABSL_GUARDED_BY(mutex_) = false;  // in this process's life
 };
 

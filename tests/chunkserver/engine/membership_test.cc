@@ -42,6 +42,14 @@ TEST_F(MembershipTest, Command_OlderThanTheNewestSeen_IsStale) {
   EXPECT_EQ(Check(Origin(5, 9)), v1::STALE_COMMAND);
 }
 
+TEST_F(MembershipTest, Command_OfANewerRegistration_IsNotTakenForOurOwn) {
+  EXPECT_EQ(Check(Origin(6, 3)), Reason());
+  EXPECT_EQ(membership_.self().incarnation, 5u);
+  EXPECT_EQ(membership_.self().registration, 2u);
+  membership_.Registered({"c", ServerId(3), 6, 2});  // an answer that came late
+  EXPECT_EQ(Check(Origin(6, 2)), v1::STALE_COMMAND);
+}
+
 TEST_F(MembershipTest, Command_ForSomeoneElse_IsRefused) {
   v1::CommandOrigin origin = Origin(5, 2);
   origin.set_server_id(4);
