@@ -82,7 +82,9 @@ bool AppenderCore::Queue(std::string_view record, std::optional<FileOffset> expe
   batch.bytes->append(record);
   batch.crc32c = ExtendCrc32c(batch.crc32c, record);
   queued_bytes_ += record.size();
-  if (!tail_) return !asking_ && now >= ask_at_;
+  // The first record is news even in the pause before the master may be asked
+  // again: an idle file has no timer running for that.
+  if (!tail_) return !asking_ && (now >= ask_at_ || queue_.size() == 1);
   return !fits || MaySend(batch, now);
 }
 

@@ -76,6 +76,21 @@ TEST_F(AppenderCoreTest, FirstRecord_AsksForTailThenSendsAtOnce) {
   EXPECT_TRUE(core_.idle());
 }
 
+TEST_F(AppenderCoreTest, FirstRecord_InThePauseAfterARefusal_IsNews) {
+  Append("a");
+  core_.OnTailError(MakeError(v1::NO_ENTRY, "it was removed"), now_);
+  Poll();
+  EXPECT_EQ(ReasonOfAnswer(0), v1::NO_ENTRY);
+  ASSERT_TRUE(core_.idle());
+  EXPECT_TRUE(core_.Queue("b", std::nullopt, [](const auto&) {}, now_));
+  Poll();
+  EXPECT_FALSE(ask_);
+  now_ = core_.NextWake(now_);
+  Poll();
+  EXPECT_TRUE(ask_);
+  EXPECT_LT(now_, seconds(102));
+}
+
 TEST_F(AppenderCoreTest, RecordsBehindBatchInFlight_GatherIntoOneBatch) {
   Tail(kFirst);
   Append("a");
