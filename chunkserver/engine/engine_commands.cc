@@ -50,10 +50,15 @@ void Engine::Create(CreateCommand command, Done done) {
                              done = std::move(done)](const StoreCompletion& completion) mutable {
     mutex_.AssertHeld();
     absl::Status status = completion.status;
-    if (status.ok())
-      OnCreated(created, primary, std::move(members));
-    else if (CreatedBefore(created, primary))
+    const ChunkHandle handle = created.identity.handle;
+    // The store takes the same create twice; what was put in order since the
+    // first must stay.
+    if (CreatedBefore(created, primary))
       status = absl::OkStatus();
+    else if (status.ok() && Find(handle) != nullptr)
+      status = MakeError(v1::ENTRY_EXISTS, StrCat("chunk=", handle, " was held here before"));
+    else if (status.ok())
+      OnCreated(created, primary, std::move(members));
     turn_->Call([done = std::move(done), status]() mutable { std::move(done)(status); });
   });
 }

@@ -187,6 +187,17 @@ TEST_F(EngineTest, Create_Again_SucceedsAndKeepsThePrimary) {
   EXPECT_TRUE(client_->outcomes.back().status.ok());
 }
 
+TEST_F(EngineTest, Create_LateCopy_LeavesTheOrderAsItIs) {
+  Append(1, "hello");
+  cluster_.Settle();
+  EXPECT_TRUE(CreateAt(1, cluster_.CreateFor()).ok());
+  Append(2, "you");
+  cluster_.Settle();
+  ASSERT_EQ(client_->outcomes.size(), 2u);
+  EXPECT_TRUE(client_->outcomes[1].status.ok()) << client_->outcomes[1].status;
+  EXPECT_EQ(client_->outcomes[1].offset, FileOffset(1005));
+}
+
 TEST_F(EngineTest, Create_AgainAfterARestart_DoesNotMakeItPrimaryAgain) {
   cluster_.Restart(1);
   EXPECT_FALSE(CreateAt(1, cluster_.CreateFor()).ok());

@@ -146,8 +146,11 @@ FakeChunkStore::Replica* FakeChunkStore::Find(ChunkHandle handle) {
 
 absl::Status FakeChunkStore::Do(CreateReplica& change) {
   mutex_.AssertHeld();
-  if (replicas_.contains(change.identity.handle) || deleted_.contains(change.identity.handle))
-    return MakeError(v1::ENTRY_EXISTS, "exists or was deleted");
+  if (deleted_.contains(change.identity.handle)) return MakeError(v1::ENTRY_EXISTS, "was deleted");
+  if (auto held = replicas_.find(change.identity.handle); held != replicas_.end())
+    return held->second.state.epoch == change.epoch
+               ? absl::OkStatus()  // the same once more, as the real store has it
+               : MakeError(v1::ENTRY_EXISTS, "exists");
   Replica& replica = replicas_[change.identity.handle];
   replica.state.identity = change.identity;
   replica.state.epoch = change.epoch;
