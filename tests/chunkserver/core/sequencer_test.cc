@@ -218,6 +218,14 @@ TEST_F(SequencerTest, Duplicate_HandedOnFromThePreviousChunk_IsAnswered) {
   EXPECT_EQ(ready_[kSelf].size(), 1u);
 }
 
+TEST_F(SequencerTest, Duplicate_RememberedBeyondTheEnd_IsForgotten) {
+  DedupMemory memory;
+  memory.Add(kClient, {Sequence(4), FileOffset(5300), 10});
+  Start({kSelf, kSecond, kThird}, 1000, memory);
+  Append(4, "0123456789");
+  EXPECT_EQ(LastReason(), v1::SEQUENCE_FORGOTTEN);
+}
+
 TEST_F(SequencerTest, Sequence_BelowWhatIsRemembered_IsForgotten) {
   Append(5, "hello");  // predecessor 4 is missing
   EXPECT_EQ(LastReason(), v1::PREDECESSOR_MISSING);
