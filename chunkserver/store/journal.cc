@@ -1,6 +1,7 @@
 #include "chunkserver/store/journal.h"
 
 #include <algorithm>
+#include <span>
 
 #include "chunkserver/store/layout.h"
 #include "common/crc32c.h"
@@ -108,17 +109,36 @@ void Journal::ScanSegment(size_t index, uint64_t first_live, JournalScan& into) 
   }
 }
 
-absl::StatusOr<Buffer> Journal::ReadGroup(const GroupRef& group) const {
+absl::StatusOr<std::string> Journal::ReadAt(const GroupRef& group, uint64_t from,
+                                            uint64_t to) const {
   const File* file;
   {
     absl::MutexLock lock(&mutex_);
     file = segments_[group.segment]->file.get();
   }
-  std::string content(group.header.total_bytes() - GroupHeader::kBytes, '\0');
-  APPENDFS_ASSIGN_OR_RETURN(
-      size_t read, file->Read(group.offset + GroupHeader::kBytes, content.data(), content.size()));
+  std::string content(to - from, '\0');
+  APPENDFS_ASSIGN_OR_RETURN(size_t read,
+                            file->Read(group.offset + from, content.data(), content.size()));
   content.resize(read);
+  return content;
+}
+
+absl::StatusOr<Buffer> Journal::ReadGroup(const GroupRef& group) const {
+  APPENDFS_ASSIGN_OR_RETURN(std::string content,
+                            ReadAt(group, GroupHeader::kBytes, group.header.total_bytes()));
   return Buffer::From(std::move(content));
+}
+
+absl::Status Journal::WriteAgain(const GroupRef& group) {
+  APPENDFS_ASSIGN_OR_RETURN(std::string content,
+                            ReadAt(group, 0, AlignGroup(group.header.total_bytes())));
+  File* file;
+  {
+    absl::MutexLock lock(&mutex_);
+    file = segments_[group.segment]->file.get();
+  }
+  const std::string_view bytes = content;
+  return file->WriteDurably(group.offset, std::span(&bytes, 1));
 }
 
 void Journal::StartAt(uint64_t next, uint64_t previous) {

@@ -53,6 +53,10 @@ class Journal {
   JournalScan Scan(uint64_t first_live);
   // The records and payload bytes of a group.
   absl::StatusOr<Buffer> ReadGroup(const GroupRef& group) const;
+  // Writes an intact group once more where it is, durably. A group whose sync
+  // failed may be readable and on no disk: kernels forget which pages they
+  // failed to write. Nothing follows such a group, so only the last one is in doubt.
+  absl::Status WriteAgain(const GroupRef& group);
   // Ends the start: the next group gets sequence `next` and follows `previous`.
   void StartAt(uint64_t next, uint64_t previous);
 
@@ -93,6 +97,8 @@ class Journal {
   Journal(FileSystem& fs, std::string directory, uint64_t journal_id, const Options& options)
       : fs_(fs), directory_(std::move(directory)), journal_id_(journal_id), options_(options) {}
   void ScanSegment(size_t index, uint64_t first_live, JournalScan& into) const;
+  // Bytes [from, to) of a group as it lies in its segment.
+  absl::StatusOr<std::string> ReadAt(const GroupRef& group, uint64_t from, uint64_t to) const;
   uint64_t LargestFree() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayGrow() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MarkIsDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -153,6 +153,7 @@ absl::Status Recovery::Replay(const JournalScan& scan, uint64_t durable) {
     followed[i - 1] = std::min(followed[i], scan.groups[i - 1].header.previous);
 
   last_ = out_.checkpoint.first_live_group - 1;
+  const GroupRef* newest = nullptr;
   for (size_t i = 0; i < scan.groups.size(); ++i) {
     const GroupRef& group = scan.groups[i];
     const uint64_t sequence = group.header.sequence;
@@ -168,9 +169,12 @@ absl::Status Recovery::Replay(const JournalScan& scan, uint64_t durable) {
       break;
     }
     last_ = sequence;
+    newest = &group;
     ++out_.groups_replayed;
     APPENDFS_RETURN_IF_ERROR(LimitUnapplied());
   }
+  if (newest != nullptr && newest->records_intact && last_ > durable && !options_.read_only)
+    APPENDFS_RETURN_IF_ERROR(journal_.WriteAgain(*newest));
   if (last_ < durable && !(out_.torn_tail && PLANTED(kTruncateInMiddle)))
     DamageOpenReplicas(durable, StrCat("journal groups from ", last_ + 1, " to ", durable,
                                        " are missing, and had been synced"));

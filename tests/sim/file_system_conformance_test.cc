@@ -265,6 +265,29 @@ TEST_F(SimPower, Kill_LosesNothingUntilThePowerFails) {
   EXPECT_LT(kept, 45);
 }
 
+TEST_F(SimPower, Sync_Failed_ForsakesTheBytesUntilTheyAreWrittenAgain) {
+  int kept = 0;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const std::string path = "/d/f" + std::to_string(seed);
+    auto file = MakeDurable(path, "xx");
+    ASSERT_TRUE(file->Write(0, "y").ok());
+    fs_.FailSyncAfter(1);
+    EXPECT_FALSE(file->Sync().ok());
+    EXPECT_TRUE(file->Sync().ok());  // and made nothing durable
+    EXPECT_EQ(*ReadWholeFile(fs_, path), "yx");
+    const bool again = seed % 2 == 0;
+    if (again) {
+      ASSERT_TRUE(file->Write(0, "y").ok());
+      EXPECT_TRUE(file->Sync().ok());
+    }
+    fs_.Crash(seed);
+    const bool there = *ReadWholeFile(fs_, path) == "yx";
+    EXPECT_TRUE(there || !again);
+    kept += there && !again;
+  }
+  EXPECT_LT(kept, 10);
+}
+
 TEST_F(SimPower, Faults_SyncWriteReadSpace) {
   auto file = MakeDurable("/d/f", "x");
   fs_.FailSyncAfter(1);

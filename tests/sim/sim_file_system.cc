@@ -186,6 +186,11 @@ void SimFileSystem::ApplyBytes(const ByteChange& change, std::string& to) {
   to.replace(change.offset, change.bytes.size(), change.bytes);
 }
 
+bool SimFileSystem::Covers(const ByteChange& change, const ByteChange& earlier) {
+  return earlier.offset + earlier.bytes.size() > change.offset &&
+         (change.cut || earlier.offset < change.offset + change.bytes.size());
+}
+
 void SimFileSystem::ApplyNames(const NameChange& change, std::map<std::string, NodePtr>& to) {
   if (!change.gone.empty()) to.erase(change.gone);
   if (!change.name.empty()) to[change.name] = change.node;
@@ -372,10 +377,19 @@ absl::Status SimFileSystem::Sync(Node& node, const std::string& path, uint64_t b
   if (fails_now) return PowerError();
   if (syncs_left_ != kNever && --syncs_left_ == 0) {
     syncs_left_ = kNever;
+    for (ByteChange& change : node.unsynced_bytes) change.forsaken = !change.cut;
     return ErrnoError("sync", path, EIO);
   }
-  for (const ByteChange& change : node.unsynced_bytes) ApplyBytes(change, node.durable_bytes);
-  node.unsynced_bytes.clear();
+  std::vector<ByteChange> forsaken;
+  for (ByteChange& change : node.unsynced_bytes) {
+    if (change.forsaken) {
+      forsaken.push_back(std::move(change));
+      continue;
+    }
+    ApplyBytes(change, node.durable_bytes);
+    std::erase_if(forsaken, [&](const ByteChange& lost) { return Covers(change, lost); });
+  }
+  node.unsynced_bytes = std::move(forsaken);
   return absl::OkStatus();
 }
 

@@ -46,8 +46,10 @@ class SimFileSystem final : public FileSystem {
 
   // --- Faults.
 
-  // The n-th sync of a file from now (1: the next) fails, once; what it should
-  // have made durable may be lost even though it can be read.
+  // The n-th sync of a file from now (1: the next) fails, once. As a kernel
+  // does, it forsakes what it should have made durable: that can be read until
+  // the power fails, and no later sync makes it durable; only writing it again
+  // does.
   void FailSyncAfter(uint64_t syncs);
   // The n-th write from now fails, once, without effect.
   void FailWriteAfter(uint64_t writes);
@@ -81,6 +83,7 @@ class SimFileSystem final : public FileSystem {
     uint64_t offset = 0;
     std::string bytes;
     bool cut = false;
+    bool forsaken = false;  // a write whose sync failed
   };
   // A change of names; both halves or none.
   struct NameChange {
@@ -98,6 +101,8 @@ class SimFileSystem final : public FileSystem {
 
   static NodePtr CopyDurable(const Node& node);
   static void ApplyBytes(const ByteChange& change, std::string& to);
+  // Whether `change` leaves something else where `earlier` wrote.
+  static bool Covers(const ByteChange& change, const ByteChange& earlier);
   static void ApplyNames(const NameChange& change, std::map<std::string, NodePtr>& to);
 
   // One changing operation. Error: the power is off. `fails_now`: it goes off

@@ -148,6 +148,21 @@ TEST_F(StoreCoreTest, Sync_Fails_NothingIsAcknowledgedAnyMore) {
   EXPECT_EQ(State(kA).durable_length, 0u);
 }
 
+// Kernels forget which pages they failed to write: they can be read after the
+// process has restarted, and are gone when the machine has.
+TEST_F(StoreCoreTest, Sync_FailedBeforeARestart_WhatIsShownAfterItOutlivesAPowerFailure) {
+  Create(kA);
+  Append(kA, "abc");
+  MakeSegments();
+  fs_.FailSyncAfter(1);
+  EXPECT_FALSE(Do(MakeAppend(kA, 3, "def")).status.ok());
+  Reopen();
+  ASSERT_EQ(State(kA).durable_length, 6u);
+  CrashAndOpen();
+  EXPECT_EQ(State(kA).durable_length, 6u);
+  EXPECT_EQ(Fetch(kA), "abcdef");
+}
+
 TEST_F(StoreCoreTest, Write_FailsInACheckpoint_NothingIsAcknowledgedAnyMore) {
   Create(kA);
   Append(kA, "abc");
