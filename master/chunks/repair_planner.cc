@@ -106,7 +106,7 @@ std::optional<Duration> RepairPlanner::Decide(ChunkHandle handle, const SealedCh
   }
   if (good < live.size() || copied || copies_ >= options_.copies_at_once)
     return now + options_.retry;
-  return std::max(now + kNothingToDo, since + options_.grace);
+  return NextLook(since, now);
 }
 
 std::optional<Duration> RepairPlanner::DecideParked(ChunkHandle handle, const SealedChunk& chunk,
@@ -126,7 +126,7 @@ std::optional<Duration> RepairPlanner::DecideParked(ChunkHandle handle, const Se
   bool helps = bad > 0 || PlaceCopy(servers_.Candidates(now), chunk.length(), taken);
   if (!safe_mode && good > 0 && helps && now - since >= options_.grace)
     Launch({RepairTask::Kind::kSeal, handle, ServerId(), {}}, tasks);
-  return std::max(now + kNothingToDo, since + options_.grace);
+  return NextLook(since, now);
 }
 
 bool RepairPlanner::CopyMissing(ChunkHandle handle, const SealedChunk& chunk, size_t live,
@@ -143,6 +143,11 @@ bool RepairPlanner::CopyMissing(ChunkHandle handle, const SealedChunk& chunk, si
   std::erase_if(candidates, [](const PlacementCandidate& c) { return c.suspect; });
   ServerId target = PlaceCopy(candidates, chunk.length(), taken);
   return target && Launch({RepairTask::Kind::kCopy, handle, target, sources}, tasks);
+}
+
+Duration RepairPlanner::NextLook(Duration since, Duration now) const {
+  const Duration due = since + options_.grace;
+  return due > now ? due : now + kNothingToDo;
 }
 
 bool RepairPlanner::Launch(RepairTask task, std::vector<RepairTask>& tasks) {

@@ -73,6 +73,8 @@ class RepairPlanner {
   bool CopyMissing(ChunkHandle handle, const SealedChunk& chunk, size_t live,
                    std::vector<ServerId> taken, const std::vector<ServerId>& sources, Duration now,
                    std::vector<RepairTask>& tasks);
+  // When a chunk that nothing can be done for now is looked at again.
+  Duration NextLook(Duration since, Duration now) const;
   bool Launch(RepairTask task, std::vector<RepairTask>& tasks);
   void Schedule(ChunkHandle handle, Duration when, Duration now);
 

@@ -183,6 +183,20 @@ TEST_F(RepairPlannerTest, ServerLost_CopyAfterTheGraceOutsideSafeMode) {
   EXPECT_TRUE(Plan().empty());
 }
 
+TEST_F(RepairPlannerTest, ServerLost_LookedAtDuringTheGrace_CopiedWhenItEnds) {
+  AddServers(4);
+  AddChunk({{1, ReplicaHealth::kGood}, {2, ReplicaHealth::kGood}, {3, ReplicaHealth::kGood}});
+  Plan();
+  Pass(seconds(3), {1, 2, 4});
+  planner_.LookAtServer(ServerId(3), now_);
+  EXPECT_TRUE(Plan().empty());
+  Pass(seconds(4), {1, 2, 4});
+  planner_.LookAtServer(ServerId(3), now_);
+  EXPECT_TRUE(Plan().empty());
+  Pass(seconds(1), {1, 2, 4});
+  EXPECT_EQ(Plan().size(), 1u);
+}
+
 TEST_F(RepairPlannerTest, NoSource_NothingIsInvented) {
   AddServers(3);
   AddChunk({{1, ReplicaHealth::kDamaged}, {2, ReplicaHealth::kDamaged}});
