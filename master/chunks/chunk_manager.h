@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -66,8 +67,9 @@ class ChunkManager {
   // --- for operators ---------------------------------------------------------
   virtual v1::ListServersResponse ListServers() const = 0;
   virtual void FillStatus(v1::GetStatusResponse& status) const = 0;
-  // Asks the replicas' servers now; blocks up to a second.
-  virtual std::vector<v1::ReplicaInfo> InspectReplicas(const v1::Chunk& chunk) = 0;
+  // The chunks with their present locations, and what the replicas' servers say
+  // of them: each server is asked once, now. Blocks up to two seconds.
+  virtual std::vector<v1::ChunkInfo> InspectChunks(std::span<const v1::Chunk> chunks) = 0;
   using ForceDone = absl::AnyInvocable<void(absl::StatusOr<v1::ForceSealResponse>) &&>;
   // Seals the chunk `request.handle` with what its live members hold, if its
   // recovery waits for the others; only tells what may be lost unless

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,7 +30,8 @@ namespace appendfs {
 //
 // Its parts are in files of their own: manager.cc (start, ticks, log),
 // manager_recovery.cc, manager_orders.cc, manager_tails.cc, manager_repair.cc,
-// manager_registry.cc, manager_view.cc.
+// manager_registry.cc, manager_view.cc,
+// manager_inspect.cc.
 class Manager final : public ChunkManager, private TailOpener::Host {
  public:
   // The seams, owned: a test gives its own.
@@ -53,7 +55,7 @@ class Manager final : public ChunkManager, private TailOpener::Host {
   v1::HeartbeatResponse Heartbeat(const v1::HeartbeatRequest& request) override;
   v1::ListServersResponse ListServers() const override;
   void FillStatus(v1::GetStatusResponse& status) const override;
-  std::vector<v1::ReplicaInfo> InspectReplicas(const v1::Chunk& chunk) override;
+  std::vector<v1::ChunkInfo> InspectChunks(std::span<const v1::Chunk> chunks) override;
   void ForceSeal(const v1::ForceSealRequest& request, std::string host, ForceDone done) override;
 
  private:

@@ -1,14 +1,10 @@
 #include <algorithm>
 
-#include "absl/synchronization/blocking_counter.h"
-#include "absl/synchronization/notification.h"
 #include "common/str_cat.h"
 #include "master/chunks/manager.h"
 
 namespace appendfs {
 namespace {
-
-constexpr Duration kInspectTimeout = std::chrono::seconds(1);
 
 uint64_t Milliseconds(Duration duration) {
   return static_cast<uint64_t>(
@@ -124,51 +120,6 @@ void Manager::FillStatus(v1::GetStatusResponse& status) const {
   if (nowhere) status.add_reasons(StrCat(nowhere, " chunks have no live replica"));
   bool critical = servers_.alive_count() < kWriteQuorum || (nowhere && !safe_mode_);
   status.set_health(critical ? "critical" : status.reasons().empty() ? "ok" : "degraded");
-}
-
-std::vector<v1::ReplicaInfo> Manager::InspectReplicas(const v1::Chunk& chunk) {
-  struct Shared {
-    absl::Mutex mutex;
-    std::vector<v1::ReplicaInfo> infos ABSL_GUARDED_BY(mutex);
-    size_t answers ABSL_GUARDED_BY(mutex) = 0;
-  };
-  auto shared = std::make_shared<Shared>();
-  v1::Chunk located = chunk;
-  FillLocations(located);
-  {
-    absl::MutexLock lock(&shared->mutex);
-    for (const v1::ServerAddress& replica : located.replicas()) {
-      v1::ReplicaInfo& info = shared->infos.emplace_back();
-      info.set_server_id(replica.server_id());
-      info.set_address(replica.address());
-    }
-  }
-  v1::InspectRequest request;
-  request.add_handles(chunk.handle());
-  for (int i = 0; i < located.replicas_size(); ++i) {
-    client_->Call(
-        located.replicas(i).address(), request, kInspectTimeout,
-        [shared, i](absl::StatusOr<v1::InspectResponse> response) {
-          absl::MutexLock lock(&shared->mutex);
-          shared->answers += 1;
-          if (!response.ok() || response->items_size() != 1) return;
-          v1::ReplicaInfo& info = shared->infos[static_cast<size_t>(i)];
-          const v1::InspectResponse::Item& item = response->items(0);
-          info.set_reachable(true);
-          info.set_epoch(item.epoch());
-          info.set_length(item.durable_length());
-          info.set_sealed(item.sealed());
-          info.set_damaged(item.damaged() || item.error().reason() == v1::REPLICA_DAMAGED);
-          info.set_primary(item.primary());
-        });
-  }
-  auto all_answered = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    return shared->answers == shared->infos.size();
-  };
-  absl::MutexLock lock(&shared->mutex);
-  shared->mutex.AwaitWithTimeout(absl::Condition(&all_answered),
-                                 absl::FromChrono(2 * kInspectTimeout));
-  return shared->infos;
 }
 
 }  // namespace appendfs

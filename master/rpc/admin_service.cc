@@ -93,13 +93,9 @@ class AdminService final : public v1::Admin::CallbackService {
     if (entry.attributes().type() != v1::REGULAR) return response;
     APPENDFS_ASSIGN_OR_RETURN(v1::FilePlan plan, GetPlan(*tables, inode, 0));
     tables.reset();  // Asking the servers may take a while.
-    for (v1::Chunk& chunk : *plan.mutable_chunks()) {
-      parts_.chunks.FillLocations(chunk);
-      v1::ChunkInfo& info = *response.add_chunks();
-      for (v1::ReplicaInfo& replica : parts_.chunks.InspectReplicas(chunk))
-        *info.add_replicas() = std::move(replica);
-      *info.mutable_chunk() = std::move(chunk);
-    }
+    const std::vector<v1::Chunk> chunks(plan.chunks().begin(), plan.chunks().end());
+    for (v1::ChunkInfo& info : parts_.chunks.InspectChunks(chunks))
+      *response.add_chunks() = std::move(info);
     return response;
   }
 

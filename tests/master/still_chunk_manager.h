@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -43,10 +44,15 @@ class StillChunkManager final : public ChunkManager {
     return response;
   }
   void FillStatus(v1::GetStatusResponse& status) const override { status.set_health("ok"); }
-  std::vector<v1::ReplicaInfo> InspectReplicas(const v1::Chunk& chunk) override {
-    std::vector<v1::ReplicaInfo> infos(1);
-    infos[0].set_server_id(chunk.replicas(0).server_id());
-    infos[0].set_reachable(true);
+  std::vector<v1::ChunkInfo> InspectChunks(std::span<const v1::Chunk> chunks) override {
+    std::vector<v1::ChunkInfo> infos;
+    for (const v1::Chunk& chunk : chunks) {
+      v1::ChunkInfo& info = infos.emplace_back();
+      *info.mutable_chunk() = chunk;
+      v1::ReplicaInfo& replica = *info.add_replicas();
+      replica.set_server_id(chunk.replicas(0).server_id());
+      replica.set_reachable(true);
+    }
     return infos;
   }
   void ForceSeal(const v1::ForceSealRequest& request, std::string, ForceDone done) override {
