@@ -10,8 +10,9 @@
 namespace appendfs {
 namespace {
 
-// One question to the master; the core asks again until its records expire.
-constexpr Duration kQuestion = std::chrono::seconds(10);
+// One question to the master; the core asks again until its records expire. A
+// recovery takes less, and one that was lost costs all of it.
+constexpr Duration kQuestion = std::chrono::seconds(4);
 constexpr Duration kDoubt = std::chrono::seconds(2);
 
 absl::StatusOr<AppendTail> ToTail(const v1::Chunk& chunk) {
