@@ -105,11 +105,10 @@ void Sequencer::AnswerKnown(const ClientBatch& batch, const DedupMemory::Outcome
       pending_.begin(), pending_.end(), offset,
       [](const Pending& pending, uint64_t wanted) { return pending.offset < wanted; });
   if (waiting == pending_.end() || waiting->offset != offset)
-    return Refuse(batch,
-                  MakeError(v1::SEQUENCE_FORGOTTEN,
-                            StrCat("chunk=", handle_, " client=", batch.client, " sequence=",
-                                   batch.sequence, " is remembered at ", known.offset,
-                                   ", where nothing of it is")));
+    return Refuse(batch, MakeError(v1::SEQUENCE_FORGOTTEN,
+                                   StrCat("chunk=", handle_, " client=", batch.client,
+                                          " sequence=", batch.sequence, " is remembered at ",
+                                          known.offset, ", where nothing of it is")));
   // Not committed and remembered: it is pending. It answers whoever asked last.
   if (waiting->stream == batch.stream) {
     waiting->charge += batch.payload.size();

@@ -82,7 +82,8 @@ TEST_F(AppenderCoreTest, FirstRecord_InThePauseAfterARefusal_IsNews) {
   Poll();
   EXPECT_EQ(ReasonOfAnswer(0), v1::NO_ENTRY);
   ASSERT_TRUE(core_.idle());
-  EXPECT_TRUE(core_.Queue("b", std::nullopt, [](const auto&) {}, now_));
+  EXPECT_TRUE(core_.Queue(
+      "b", std::nullopt, [](const auto&) {}, now_));
   Poll();
   EXPECT_FALSE(ask_);
   now_ = core_.NextWake(now_);
