@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from ports import first_port
 from tools import run, wait_until
 
 STAGE = Path(
@@ -86,7 +87,7 @@ class Cluster(Questions):
     ):
         self.dir = Path(tempfile.mkdtemp(prefix="appendfs-test-")).resolve()
         self.mount_points = [self.dir / "mnt" / f"m{i + 1}" for i in range(mounts)]
-        self._start_arguments = ["--chunkservers", str(chunkservers), "--port", "0"]
+        self._start_arguments = ["--chunkservers", str(chunkservers), "--port", str(first_port())]
         for point in self.mount_points:
             self._start_arguments += ["--mount", str(point)]
         if chunk_bytes:

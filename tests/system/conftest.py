@@ -31,6 +31,9 @@ def reason_to_skip():
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "seconds(n): how long this test may take")
+    config.addinivalue_line(
+        "markers", "alone: fills disks or measures; ./dev test runs no other test beside it"
+    )
 
 
 def pytest_sessionstart(session):
@@ -50,6 +53,13 @@ def pytest_terminal_summary(terminalreporter):
     reason = reason_to_skip()
     if reason:
         terminalreporter.write_sep("!", f"NOTHING WAS TESTED: {reason}", red=True)
+        return
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        terminalreporter.write_sep("!", f"{len(skipped)} NOT TESTED HERE", yellow=True)
+    for report in skipped:
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.write_line(f"{report.nodeid}: {why.removeprefix('Skipped: ')}", yellow=True)
 
 
 @pytest.hookimpl(hookwrapper=True)

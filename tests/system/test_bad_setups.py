@@ -9,7 +9,8 @@ import time
 import pytest
 
 from cluster import APPENDFS, STAGE, Cluster, environment, mounts_below
-from tools import free_port, run, wait_until
+from ports import free_port
+from tools import run, wait_until
 
 MASTER = STAGE / "sbin" / "appendfs-master"
 CHUNKSERVER = STAGE / "sbin" / "appendfs-chunkserver"

@@ -103,11 +103,13 @@ def chaos(seconds, **how):
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.alone
 @pytest.mark.seconds(SECONDS + 400)
 def test_nothing_acknowledged_is_lost():
     chaos(SECONDS)
 
 
+@pytest.mark.alone
 @pytest.mark.seconds(POWER_LOSS_SECONDS + 400)
 def test_nothing_acknowledged_is_lost_with_the_power():
     servers = os.environ.get("APPENDFS_POWER_LOSS")

@@ -44,6 +44,7 @@ def is_running(cluster, name):
     return cluster.process(name)["state"] == "running"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("role", ["primary", "replica"])
 def test_directory_deleted_below_the_server(make_cluster, tmp_path, role):
     cluster = make_cluster(disks=2, chunk_bytes="1M")
@@ -92,6 +93,7 @@ def break_disk(directory):
         os.close(descriptor)
 
 
+@pytest.mark.alone
 def test_disk_answers_with_errors(make_cluster, tmp_path):
     def prepare(directory):
         for name in ("cs1", "cs1.disk2"):
@@ -115,6 +117,7 @@ def test_disk_answers_with_errors(make_cluster, tmp_path):
         assert (cluster.m2 / f"sealed{i}").read_bytes() == bytes([i]) * 2_000_000
 
 
+@pytest.mark.alone
 def test_last_disk_fails(make_cluster, tmp_path):
     cluster = make_cluster(disks=2)
     writing = Writing(cluster, tmp_path)

@@ -78,6 +78,7 @@ def lose(cluster, writing, name, signal_name="KILL"):
     return writing.acks().longest_stall(before, after)
 
 
+@pytest.mark.alone
 def test_kill_replica_then_primary_then_master(make_cluster, tmp_path):
     cluster = make_cluster()
     writing = Writing(cluster, tmp_path)
@@ -90,6 +91,7 @@ def test_kill_replica_then_primary_then_master(make_cluster, tmp_path):
     assert max(stalls.values()) <= MOST_STALL_SECONDS, stalls
 
 
+@pytest.mark.alone
 def test_kill_each_chunkserver_in_turn(make_cluster, tmp_path):
     cluster = make_cluster()
     writing = Writing(cluster, tmp_path)
@@ -98,6 +100,7 @@ def test_kill_each_chunkserver_in_turn(make_cluster, tmp_path):
     assert max(stalls.values()) <= MOST_STALL_SECONDS, stalls
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("role", ["replica", "primary"])
 def test_paused_server_does_not_stop_appends(make_cluster, tmp_path, role):
     cluster = make_cluster()

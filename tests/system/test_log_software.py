@@ -4,7 +4,8 @@ import gzip
 import os
 import subprocess
 
-from tools import bash, daemon, free_port, run, wait_until
+from ports import free_port
+from tools import bash, daemon, run, wait_until
 
 
 def test_rsyslogd_with_omfile(here, tmp_path):

@@ -126,11 +126,3 @@ class Acks:
         """The longest time without an acknowledgement that touches [after, before]."""
         times = [after] + [t for t in self.times if after < t < before] + [before]
         return max(later - earlier for earlier, later in zip(times, times[1:]))
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -7,7 +7,7 @@ PACKAGES=(
   librocksdb-dev libgoogle-glog-dev libcli11-dev libisal-dev prometheus-cpp-dev
   libcpp-httplib-dev nlohmann-json3-dev libabsl-dev libasio-dev
   # to run and to test
-  fuse3 procps iproute2 python3 python3-pytest libgtest-dev libgmock-dev libbenchmark-dev
+  fuse3 procps iproute2 python3 python3-pytest python3-pytest-xdist libgtest-dev libgmock-dev libbenchmark-dev
   rsyslog bsdutils nginx-light logrotate rsync apache2-utils bsdextrautils tar gzip xz-utils zstd sed vim-tiny
   # to check
   clang clang-tidy clang-format

@@ -28,17 +28,27 @@ simulation_tests() {
     --junit "$BUILD/simulation-tests.xml" </dev/null
 }
 
+# pytest_system NAME FILTER OPTION...: what it found goes to NAME.xml.
+pytest_system() {
+  local name=$1 filter=$2 code=0
+  shift 2
+  APPENDFS_STAGE=$PWD/$STAGE $PYTHON -m pytest tests/system -q -p no:cacheprovider \
+    --junitxml="$BUILD/$name.xml" ${filter:+-k "$filter"} "$@" </dev/null || code=$?
+  [ $code -eq 5 ] && code=0 # nothing collected: the sum will tell
+  return $code
+}
+
+# Two files at a time, then, one by one, the tests that want the machine to themselves.
 system_tests() {
   local filter=$1 code=0
-  rm -f "$BUILD/system-tests.xml"
+  rm -f "$BUILD"/system-tests{,-alone}.xml
   [ -d tests/system ] || return 0
   if [ -z "$filter" ] || [[ $filter == *chaos* || $filter == *power* ]]; then
     build_power_loss "$POWER_LOSS"
     local -x APPENDFS_POWER_LOSS=$PWD/$POWER_LOSS
   fi
-  APPENDFS_STAGE=$PWD/$STAGE $PYTHON -m pytest tests/system -q -p no:cacheprovider \
-    --junitxml="$BUILD/system-tests.xml" ${filter:+-k "$filter"} </dev/null || code=$?
-  [ $code -eq 5 ] && code=0 # nothing collected: the sum will tell
+  pytest_system system-tests "$filter" -m "not alone" -n 2 --dist loadfile || code=1
+  pytest_system system-tests-alone "$filter" -m alone || code=1
   return $code
 }
 
@@ -48,7 +58,8 @@ run_tests() {
   simulation_tests "$filter" || failed+=(simulation)
   system_tests "$filter" || failed+=(system)
   $PYTHON tools/dev/sum_tests.py "${failed[*]}" \
-    "$BUILD/meson-logs/testlog.junit.xml" "$BUILD/simulation-tests.xml" "$BUILD/system-tests.xml"
+    "$BUILD/meson-logs/testlog.junit.xml" "$BUILD/simulation-tests.xml" \
+    "$BUILD"/system-tests{,-alone}.xml
 }
 
 # run_sanitized NAME FILTER OPTION...: unit tests in a build of their own.
