@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "client/local_host.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -32,15 +33,16 @@ ClientImpl::ClientImpl(ClientOptions options, std::unique_ptr<Executor> timers,
   links_ = std::make_unique<IoThreads>("links");
   chunks_ = ChunkClient::Create(session_->cluster_uuid(), *links_, *timers_, clock_);
   streams_ = AppendStreams::Create(session_->cluster_uuid(), *links_, *timers_, clock_);
-  replicas_ = std::make_unique<ReplicaReader>(
-      *chunks_, clock_, [this](ChunkHandle handle, ServerId server, Reason reason) {
-        v1::ReportReplicaRequest report;
-        report.set_client_id(session_->id().value());
-        report.set_handle(handle.value());
-        report.set_server_id(server.value());
-        report.set_reason(reason);
-        master_->ReportReplica(report);
-      });
+  replicas_ =
+      std::make_unique<ReplicaReader>(*chunks_, clock_, *timers_, IsThisHost,
+                                      [this](ChunkHandle handle, ServerId server, Reason reason) {
+                                        v1::ReportReplicaRequest report;
+                                        report.set_client_id(session_->id().value());
+                                        report.set_handle(handle.value());
+                                        report.set_server_id(server.value());
+                                        report.set_reason(reason);
+                                        master_->ReportReplica(report);
+                                      });
   statuses_ = std::make_unique<StatusResolver>(
       *chunks_, clock_,
       [this](InodeId inode, Duration deadline) { return GetEntry(inode, deadline); },

@@ -14,11 +14,8 @@ namespace {
 
 constexpr size_t kParallel = 8;                         // pieces of one range under way
 constexpr Duration kAttempt = std::chrono::seconds(2);  // then the next replica
-constexpr Duration kShunSilent = std::chrono::seconds(1);
-constexpr Duration kShunBad = std::chrono::seconds(5);
 constexpr Duration kReportAgain = std::chrono::seconds(1);
 constexpr size_t kReportsKept = 1024;
-constexpr uint64_t kSpreadBytes = 4ull << 20;  // neighbouring reads stay on one replica
 
 absl::Status Verify(const ReadReply& reply, const std::string& address) {
   if (Crc32c(reply.payload.view()) == reply.crc32c) return absl::OkStatus();
@@ -29,13 +26,22 @@ absl::Status Verify(const ReadReply& reply, const std::string& address) {
 }  // namespace
 
 // One piece on its way through its replicas.
-struct ReplicaReader::Attempt {
-  Piece piece;
-  Duration deadline;
-  std::vector<v1::ServerAddress> replicas;
-  size_t tried = 0;
-  absl::Status error;  // the worst so far
-  Done done;
+struct ReplicaReader::PieceRead {
+  PieceRead(Piece what, Duration until, std::vector<v1::ServerAddress> in_order, Done then)
+      : piece(std::move(what)),
+        deadline(until),
+        replicas(std::move(in_order)),
+        done(std::move(then)) {}
+
+  const Piece piece;
+  const Duration deadline;
+  const std::vector<v1::ServerAddress> replicas;  // in the order they are asked
+
+  absl::Mutex mutex;
+  size_t asked ABSL_GUARDED_BY(mutex) = 0;
+  size_t unanswered ABSL_GUARDED_BY(mutex) = 0;
+  absl::Status error ABSL_GUARDED_BY(mutex);  // the last one
+  Done done ABSL_GUARDED_BY(mutex);           // null: it has been told
 };
 
 // Pieces fetched side by side and joined.
@@ -56,14 +62,12 @@ class ReplicaReader::Range : public std::enable_shared_from_this<ReplicaReader::
       index = next_++;
       ++under_way_;
     }
-    auto attempt = std::make_shared<Attempt>();
-    attempt->piece = pieces_[index];
-    attempt->deadline = deadline_;
-    attempt->replicas = reader_.Order(attempt->piece);
-    attempt->done = [self = shared_from_this(), index](absl::StatusOr<Buffer> part) {
-      self->OnPart(index, std::move(part));
-    };
-    reader_.Try(std::move(attempt));
+    const Piece& piece = pieces_[index];
+    reader_.AskNext(std::make_shared<PieceRead>(
+        piece, deadline_, reader_.order_.Order(piece),
+        [self = shared_from_this(), index](absl::StatusOr<Buffer> part) {
+          self->OnPart(index, std::move(part));
+        }));
   }
 
  private:
@@ -129,44 +133,32 @@ void ReplicaReader::Fetch(std::vector<Piece> pieces, Duration deadline, Done don
   for (size_t i = 0; i < starts; ++i) range->StartNext();
 }
 
-std::vector<v1::ServerAddress> ReplicaReader::Order(const Piece& piece) {
-  const v1::Chunk& chunk = piece.chunk;
-  std::vector<v1::ServerAddress> replicas(chunk.replicas().begin(), chunk.replicas().end());
-  if (replicas.empty()) return replicas;
-  if (chunk.state() == v1::OPEN) {  // the primary knows the newest committed length
-    std::stable_partition(replicas.begin(), replicas.end(), [&chunk](const auto& replica) {
-      return replica.server_id() == chunk.primary_id();
-    });
-  } else {
-    size_t first = (chunk.handle() + piece.offset / kSpreadBytes) % replicas.size();
-    std::rotate(replicas.begin(), replicas.begin() + first, replicas.end());
+void ReplicaReader::AskNext(const std::shared_ptr<PieceRead>& read) {
+  const Piece& piece = read->piece;
+  const Duration now = clock_.Monotonic();
+  size_t index = 0;
+  Done failed;
+  absl::Status error;
+  {
+    absl::MutexLock lock(&read->mutex);
+    if (read->done == nullptr) return;
+    if (read->asked < read->replicas.size() && now < read->deadline) {
+      index = read->asked++;
+      ++read->unanswered;
+    } else if (read->unanswered > 0) {
+      return;  // another answer may still be good
+    } else {
+      failed = std::exchange(read->done, nullptr);
+      error = read->error;
+    }
   }
-  std::erase_if(replicas, [](const auto& replica) { return replica.address().empty(); });
-  Duration now = clock_.Monotonic();
-  absl::MutexLock lock(&mutex_);
-  auto shunned = [&](ServerId server, ChunkHandle handle) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    auto found = shunned_until_.find({server, handle});
-    return found != shunned_until_.end() && found->second > now;
-  };
-  auto welcome = [&](const v1::ServerAddress& replica) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    ServerId server(replica.server_id());
-    return !shunned(server, ChunkHandle()) && !shunned(server, ChunkHandle(chunk.handle()));
-  };
-  std::stable_partition(replicas.begin(), replicas.end(), welcome);
-  return replicas;
-}
-
-void ReplicaReader::Try(std::shared_ptr<Attempt> attempt) {
-  const Piece& piece = attempt->piece;
-  Duration now = clock_.Monotonic();
-  if (attempt->tried == attempt->replicas.size() || now >= attempt->deadline) {
-    if (attempt->error.ok())
-      attempt->error = MakeError(
-          v1::UNREACHABLE, StrCat("no replica of chunk=", piece.chunk.handle(), " is reachable"));
-    std::move(attempt->done)(attempt->error);
-    return;
+  if (failed) {
+    if (error.ok())
+      error = MakeError(v1::UNREACHABLE,
+                        StrCat("no replica of chunk=", piece.chunk.handle(), " is reachable"));
+    return std::move(failed)(error);
   }
-  const v1::ServerAddress& replica = attempt->replicas[attempt->tried];
+  const v1::ServerAddress& replica = read->replicas[index];
   v1::ReadRequest request;
   request.set_handle(piece.chunk.handle());
   request.set_offset(piece.offset);
@@ -175,31 +167,78 @@ void ReplicaReader::Try(std::shared_ptr<Attempt> attempt) {
     request.set_known_length(piece.known_length);
     request.set_epoch(piece.chunk.epoch());
   }
-  chunks_.Read(
-      replica.address(), request, std::min(attempt->deadline, now + kAttempt),
-      [this, attempt](absl::StatusOr<ReadReply> reply) { OnReply(attempt, std::move(reply)); });
+  order_.Begin(ServerId(replica.server_id()));
+  if (index + 1 < read->replicas.size()) Watch(read, index + 1);
+  chunks_.Read(replica.address(), request, std::min(read->deadline, now + kAttempt),
+               [this, read, index](absl::StatusOr<ReadReply> reply) {
+                 OnReply(read, index, std::move(reply));
+               });
 }
 
-void ReplicaReader::OnReply(std::shared_ptr<Attempt> attempt, absl::StatusOr<ReadReply> reply) {
-  const Piece& piece = attempt->piece;
-  const v1::ServerAddress& replica = attempt->replicas[attempt->tried++];
-  ChunkHandle handle(piece.chunk.handle());
-  ServerId server(replica.server_id());
+void ReplicaReader::OnReply(const std::shared_ptr<PieceRead>& read, size_t index,
+                            absl::StatusOr<ReadReply> reply) {
+  const Piece& piece = read->piece;
+  const v1::ServerAddress& replica = read->replicas[index];
+  const ChunkHandle handle(piece.chunk.handle());
+  const ServerId server(replica.server_id());
+  order_.End(server);
   absl::Status error = reply.ok() ? Verify(*reply, replica.address()) : reply.status();
-  if (error.ok() && reply->payload.size() < piece.length) {
+  if (!error.ok()) {
+    NoteBad(handle, server, ReasonOf(error));
+  } else if (reply->payload.size() < piece.length) {
     // Honest, but behind what is known to be committed.
     error = MakeError(v1::STALE_EPOCH, StrCat("chunkserver ", replica.address(), " has only ",
                                               reply->committed_length, " bytes of chunk=", handle));
-  } else if (error.ok()) {
-    std::move(attempt->done)(reply->payload.Slice(0, piece.length));
-    return;
-  } else {
-    NoteBad(handle, server, ReasonOf(error));
   }
-  LOG(WARNING) << "read failed, trying elsewhere: chunk=" << handle << " server=" << server
-               << " offset=" << piece.offset << ": " << error.message();
-  attempt->error = error;
-  Try(std::move(attempt));
+  Done done;
+  {
+    absl::MutexLock lock(&read->mutex);
+    --read->unanswered;
+    if (error.ok())
+      done = std::exchange(read->done, nullptr);
+    else
+      read->error = error;
+  }
+  if (!error.ok()) {
+    LOG(WARNING) << "read failed, trying elsewhere: chunk=" << handle << " server=" << server
+                 << " offset=" << piece.offset << ": " << error.message();
+    return AskNext(read);
+  }
+  if (done) std::move(done)(reply->payload.Slice(0, piece.length));
+}
+
+void ReplicaReader::Watch(const std::shared_ptr<PieceRead>& read, size_t asked) {
+  absl::MutexLock lock(&mutex_);
+  watched_.push_back({clock_.Monotonic() + kSlow, read, asked});
+  if (watched_.size() == 1) timers_.PostAfter(kSlow, [this] { AskSlowOnesElsewhere(); });
+}
+
+void ReplicaReader::AskSlowOnesElsewhere() {
+  std::vector<std::shared_ptr<PieceRead>> slow;
+  {
+    const Duration now = clock_.Monotonic();
+    absl::MutexLock lock(&mutex_);
+    for (; !watched_.empty(); watched_.pop_front()) {
+      const Watched& front = watched_.front();
+      std::shared_ptr<PieceRead> read = front.read.lock();
+      if (read == nullptr) continue;  // answered
+      absl::MutexLock lock_read(&read->mutex);
+      if (read->done == nullptr || read->asked != front.asked) continue;
+      if (front.slow_at > now) break;
+      slow.push_back(std::move(read));
+    }
+    if (!watched_.empty())
+      timers_.PostAfter(watched_.front().slow_at - now, [this] { AskSlowOnesElsewhere(); });
+  }
+  for (const auto& read : slow) {
+    size_t asked;
+    {
+      absl::MutexLock lock(&read->mutex);
+      asked = read->asked;
+    }
+    order_.ShunSilent(ServerId(read->replicas[asked - 1].server_id()));
+    AskNext(read);
+  }
 }
 
 void ReplicaReader::NoteBad(ChunkHandle handle, ServerId server, Reason reason) {
@@ -207,13 +246,12 @@ void ReplicaReader::NoteBad(ChunkHandle handle, ServerId server, Reason reason) 
   bool bad = reason == v1::CHECKSUM_MISMATCH || reason == v1::UNKNOWN_CHUNK ||
              reason == v1::REPLICA_DAMAGED;
   if (!silent && !bad) return;
+  if (silent) order_.ShunSilent(server);
+  if (bad) order_.ShunBad(server, handle);
   Duration now = clock_.Monotonic();
   {
     absl::MutexLock lock(&mutex_);
-    if (shunned_until_.size() > kReportsKept) shunned_until_.clear();
     if (reported_.size() > kReportsKept) reported_.clear();
-    if (silent) shunned_until_[{server, ChunkHandle()}] = now + kShunSilent;
-    if (bad) shunned_until_[{server, handle}] = now + kShunBad;
     Duration& last = reported_[{handle, server, reason}];
     if (last != Duration::zero() && now - last < kReportAgain) return;
     last = now;

@@ -1,8 +1,9 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
-#include <string>
+#include <memory>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -11,22 +12,34 @@
 #include "absl/synchronization/mutex.h"
 #include "client/chunk_client.h"
 #include "client/chunk_list.h"
+#include "client/replica_order.h"
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/executor.h"
 #include "common/ids.h"
 
 namespace appendfs {
 
 // Reads committed bytes from whichever replica has them right: verifies every
-// answer end to end, goes on to the next replica after silence, refusal, short
-// or wrong data, and reports those that are bad. Shared by all files of a
-// client. Thread-safe; callbacks run on threads of gRPC.
+// answer end to end, goes on to the next replica after refusal, short or wrong
+// data, asks another one beside it when an answer is slow to come, and reports
+// those that are bad. Shared by all files of a client. Thread-safe; callbacks
+// run on threads of the links.
 class ReplicaReader {
  public:
   using Report = std::function<void(ChunkHandle, ServerId, Reason)>;  // to the master
 
-  ReplicaReader(ChunkClient& chunks, const Clock& clock, Report report)
-      : chunks_(chunks), clock_(clock), report_(std::move(report)) {}
+  // An answer that takes longer is asked of another replica too.
+  static constexpr Duration kSlow = std::chrono::milliseconds(50);
+
+  // `timers` must have ended when this is destroyed.
+  ReplicaReader(ChunkClient& chunks, const Clock& clock, Executor& timers,
+                ReplicaOrder::IsNear is_near, Report report)
+      : chunks_(chunks),
+        clock_(clock),
+        timers_(timers),
+        report_(std::move(report)),
+        order_(clock, std::move(is_near)) {}
 
   // All bytes of the pieces, one after the other, several under way at once;
   // or the first failing piece's error, after all its replicas were tried.
@@ -44,20 +57,29 @@ class ReplicaReader {
 
  private:
   class Range;
-  struct Attempt;
+  struct PieceRead;
 
-  void Try(std::shared_ptr<Attempt> attempt);
-  void OnReply(std::shared_ptr<Attempt> attempt, absl::StatusOr<ReadReply> reply);
-  std::vector<v1::ServerAddress> Order(const Piece& piece);
+  void AskNext(const std::shared_ptr<PieceRead>& read);
+  void OnReply(const std::shared_ptr<PieceRead>& read, size_t asked,
+               absl::StatusOr<ReadReply> reply);
+  void Watch(const std::shared_ptr<PieceRead>& read, size_t asked);
+  void AskSlowOnesElsewhere();
   void NoteBad(ChunkHandle handle, ServerId server, Reason reason);
 
   ChunkClient& chunks_;
   const Clock& clock_;
+  Executor& timers_;
   const Report report_;
+  ReplicaOrder order_;
 
+  // A question that was asked, and when its answer is slow.
+  struct Watched {
+    Duration slow_at{};
+    std::weak_ptr<PieceRead> read;
+    size_t asked = 0;
+  };
   absl::Mutex mutex_;
-  // Tried last until then: a silent server (no handle), a bad replica.
-  std::map<std::pair<ServerId, ChunkHandle>, Duration> shunned_until_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Watched> watched_ ABSL_GUARDED_BY(mutex_);  // oldest first; a timer runs while any is
   std::map<std::tuple<ChunkHandle, ServerId, Reason>, Duration> reported_ ABSL_GUARDED_BY(mutex_);
 };
 

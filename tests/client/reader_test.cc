@@ -4,12 +4,15 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "common/crc32c.h"
+#include "common/executor.h"
 
 namespace appendfs {
 namespace {
@@ -24,6 +27,7 @@ class FakeChunks final : public ChunkClient {
     absl::Status error;    // of every read
     bool corrupt = false;  // flips a byte
     uint64_t behind = 0;   // bytes at the end it does not have
+    bool hung = false;     // keeps its answers to itself
     absl::Status length_error;
     int reads = 0, questions = 0;
   };
@@ -31,6 +35,10 @@ class FakeChunks final : public ChunkClient {
   void Read(const std::string& address, const v1::ReadRequest& request, Duration,
             ReadDone done) override {
     absl::StatusOr<ReadReply> reply = Answer(address, request);
+    {
+      std::lock_guard lock(mutex);
+      if (servers[address].hung) return kept_back.push_back(std::move(done));
+    }
     std::move(done)(std::move(reply));
   }
   void AskLength(const std::string& address, ChunkHandle handle, Epoch, Duration,
@@ -54,6 +62,7 @@ class FakeChunks final : public ChunkClient {
   std::map<std::string, Server> servers;
   std::map<uint64_t, std::string> content;  // committed bytes by handle
   std::function<void()> on_question;
+  std::vector<ReadDone> kept_back;
 
  private:
   absl::StatusOr<ReadReply> Answer(const std::string& address, const v1::ReadRequest& request) {
@@ -100,6 +109,7 @@ std::string Pattern(size_t bytes, int salt) {
 
 class ReaderTest : public testing::Test {
  protected:
+  ~ReaderTest() override { timers_.reset(); }  // before what it calls
   v1::Chunk& AddChunk(v1::ChunkState state, const std::string& bytes) {
     v1::Chunk& chunk = *plans_.plan.add_chunks();
     int index = plans_.plan.chunks_size() - 1;
@@ -136,7 +146,11 @@ class ReaderTest : public testing::Test {
   ReadaheadBudget budget_{64 << 20};
   std::mutex mutex_;
   std::set<std::pair<uint64_t, Reason>> reported_;
-  ReplicaReader replicas_{chunks_, clock_, [this](ChunkHandle, ServerId server, Reason reason) {
+  std::string near_;
+  std::unique_ptr<Executor> timers_ = MakeThreadExecutor("timers");
+  ReplicaReader replicas_{chunks_, clock_, *timers_,
+                          [this](const std::string& address) { return address == near_; },
+                          [this](ChunkHandle, ServerId server, Reason reason) {
                             std::lock_guard lock(mutex_);
                             reported_.insert({server.value(), reason});
                           }};
@@ -196,6 +210,45 @@ TEST_F(ReaderTest, LostReplica_AnotherOneIsReadAndItIsReported) {
   int tried = chunks_.servers["s3"].reads;
   EXPECT_EQ(Read(4 << 20, 1 << 20), all_.substr(4 << 20, 1 << 20));
   EXPECT_EQ(chunks_.servers["s3"].reads, tried) << "a silent server is tried last for a while";
+}
+
+TEST_F(ReaderTest, HungReplica_AnotherOneIsAskedBesideItAndThenFirst) {
+  AddChunk(v1::SEALED, Pattern(1000, 1));
+  near_ = "s2";
+  chunks_.servers["s2"].hung = true;
+  EXPECT_EQ(Read(0, 1000), all_);
+  EXPECT_EQ(chunks_.servers["s2"].reads, 1);
+  EXPECT_EQ(Read(0, 1000), all_);
+  EXPECT_EQ(chunks_.servers["s2"].reads, 1);
+  // An answer that comes after all harms nobody.
+  for (ChunkClient::ReadDone& done : chunks_.kept_back)
+    std::move(done)(MakeError(v1::TIMED_OUT, "silent"));
+  EXPECT_EQ(Read(0, 1000), all_);
+}
+
+TEST_F(ReaderTest, HungPrimary_OthersBehind_ItsLateAnswerIsTaken) {
+  AddChunk(v1::OPEN, Pattern(1000, 1));
+  known_->Raise(1000);
+  chunks_.servers["s1"].hung = true;
+  chunks_.servers["s2"].behind = chunks_.servers["s3"].behind = 10;
+  std::thread waker([this] {
+    while (true) {
+      std::vector<ChunkClient::ReadDone> late;
+      {
+        std::lock_guard lock(chunks_.mutex);
+        if (chunks_.servers["s2"].reads > 0 && chunks_.servers["s3"].reads > 0)
+          late.swap(chunks_.kept_back);
+      }
+      if (late.empty()) {
+        std::this_thread::yield();
+        continue;
+      }
+      for (auto& done : late) std::move(done)(ReadReply{1000, Crc32c(all_), Buffer::From(all_)});
+      return;
+    }
+  });
+  EXPECT_EQ(Read(0, 1000), all_);
+  waker.join();
 }
 
 TEST_F(ReaderTest, ShortReplica_NeverMakesAShortRead) {
