@@ -227,6 +227,8 @@ class ClientNode::Process final : private Session::Listener {
     world_.kernel.counts["sessions lost"]++;
     for (const File& file : files_) file.appender->OnSession(client);
   }
+  // Opens a session, and the files under it. False: it has ended on the way.
+  bool Begin();
   void Write();
   void ReadForEver();
   void ReadSome(uint32_t file);
@@ -250,7 +252,19 @@ class ClientNode::Process final : private Session::Listener {
 };
 
 void ClientNode::Process::Run() {
-  while (session_ == nullptr) {
+  // Nobody keeps the session alive until it runs: it may end meanwhile.
+  while (!Begin()) files_.clear();
+  Write();
+  for (int i = 0; i < node_.workload_.readers; ++i)
+    world_.kernel.StartFiber(node_.host, [this] { ReadForEver(); });
+  world_.kernel.StartFiber(node_.host, [this] {
+    Names(world_, master_, *session_, clock_, StrCat("p", number_)).Run();
+  });
+  session_->Run(*this);
+}
+
+bool ClientNode::Process::Begin() {
+  for (session_ = nullptr; session_ == nullptr;) {
     auto session =
         Session::Open(master_, clock_, {"", node_.host.name}, clock_.Monotonic() + seconds(5));
     if (session.ok()) session_ = *std::move(session);
@@ -273,22 +287,14 @@ void ClientNode::Process::Run() {
     request.set_mode(0644);
     auto made = master_.Call(request, clock_.Monotonic() + seconds(5));
     session_->mutations().End(request.mutation());
-    if (!made.ok()) {
-      if (HasReason(made.status(), v1::SESSION_EXPIRED)) return Run();
-      continue;
-    }
+    if (HasReason(made.status(), v1::SESSION_EXPIRED)) return false;
+    if (!made.ok()) continue;
     File& file = files_.emplace_back();
     file.inode = InodeId(made->entry().attributes().inode());
     world_.history->SetInode(static_cast<uint32_t>(files_.size() - 1), file.inode);
     file.appender = std::make_shared<Appender>(file.inode, *shared_, std::make_shared<KnownSize>());
   }
-  Write();
-  for (int i = 0; i < node_.workload_.readers; ++i)
-    world_.kernel.StartFiber(node_.host, [this] { ReadForEver(); });
-  world_.kernel.StartFiber(node_.host, [this] {
-    Names(world_, master_, *session_, clock_, StrCat("p", number_)).Run();
-  });
-  session_->Run(*this);
+  return true;
 }
 
 void ClientNode::Process::Write() {
