@@ -1,6 +1,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <string_view>
 #include <utility>
 
@@ -79,6 +81,21 @@ void Allocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t leng
                              : absl::OkStatus());
 }
 
+// SEEK_DATA and SEEK_HOLE, the only ones the kernel asks for: a file is data
+// from its beginning to its end.
+void Seek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
+  File& file = HandleOf(info).file();
+  WaitForQueue(file);
+  const absl::StatusOr<uint64_t> size = file.Size();
+  if (!size.ok()) return ReplyStatus(request, size.status());
+  const off_t end = static_cast<off_t>(*size);
+  if (offset < 0 || offset >= end) {
+    fuse_reply_err(request, ENXIO);
+  } else {
+    fuse_reply_lseek(request, whence == SEEK_DATA ? offset : end);
+  }
+}
+
 }  // namespace
 
 void AddDataOperations(fuse_lowlevel_ops& operations) {
@@ -87,6 +104,7 @@ void AddDataOperations(fuse_lowlevel_ops& operations) {
   operations.fsync = Fsync;
   operations.flush = Flush;
   operations.fallocate = Allocate;
+  operations.lseek = Seek;
 }
 
 }  // namespace appendfs::fuse

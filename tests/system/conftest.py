@@ -13,6 +13,7 @@ import threading
 import pytest
 
 from cluster import APPENDFS, STAGE, Cluster, live_clusters
+from tools import unchanged
 
 # No test takes longer, unless it is marked with another bound: @pytest.mark.seconds(N). A mount
 # that hangs is killed then.
@@ -32,7 +33,7 @@ def reason_to_skip():
 def pytest_configure(config):
     config.addinivalue_line("markers", "seconds(n): how long this test may take")
     config.addinivalue_line(
-        "markers", "alone: fills disks or measures; ./dev test runs no other test beside it"
+        "markers", "alone: fills disks, takes all cores or measures; ./dev test runs no other test beside it"
     )
 
 
@@ -130,3 +131,13 @@ class Here:
 def here(cluster, request):
     name = re.sub(r"[^A-Za-z0-9_]", "_", request.node.originalname)
     return Here(cluster, f"{name}_{next(numbers)}")
+
+
+@pytest.fixture
+def file(here):
+    """A file with two lines, which must have the same bytes and inode after the test, on
+    both mounts."""
+    path = here.m / "log"
+    path.write_bytes(b"first\nsecond\n")
+    with unchanged(path), unchanged(here.m2 / "log"):
+        yield path

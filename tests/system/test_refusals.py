@@ -1,29 +1,12 @@
-"""What append-only means: refused at once, with the right errno, file unchanged."""
+"""What programs say when append-only refuses them, the file unchanged; the calls are in posix/."""
 
-import ctypes
 import errno
 import fcntl
-import mmap
 import os
 
 import pytest
 
-from tools import bash, fails_with, run, unchanged, wait_until
-
-libc = ctypes.CDLL("libc.so.6", use_errno=True)
-
-
-def fallocate(fd, mode, offset, length):
-    if libc.fallocate(fd, mode, ctypes.c_long(offset), ctypes.c_long(length)) != 0:
-        raise OSError(ctypes.get_errno(), "fallocate")
-
-
-@pytest.fixture
-def file(here):
-    path = here.m / "log"
-    path.write_bytes(b"first\nsecond\n")
-    with unchanged(path), unchanged(here.m2 / "log"):
-        yield path
+from tools import bash, run, wait_until
 
 
 def test_shell_overwrite(file):
@@ -46,39 +29,10 @@ def test_truncate_command(file):
         assert "Operation not permitted" in result.stderr
 
 
-def test_truncate_call(file):
-    for size in (0, 5, 14, 1 << 40):
-        with fails_with(errno.EPERM):
-            os.truncate(file, size)
-
-
-def test_truncate_to_its_own_size_is_fine(file):
-    os.truncate(file, 13)
-
-
-def test_ftruncate(file):
-    fd = os.open(file, os.O_WRONLY | os.O_APPEND)
-    with fails_with(errno.EPERM):
-        os.ftruncate(fd, 0)
-    os.close(fd)
-
-
 def test_dd_without_append(file):
     result = run("dd", "if=/dev/zero", f"of={file}", "bs=1", "count=4", "conv=notrunc", check=False)
     assert result.returncode != 0
     assert "Operation not permitted" in result.stderr
-
-
-def test_open_for_overwriting(file):
-    for flags in (os.O_WRONLY, os.O_RDWR):
-        with fails_with(errno.EPERM):
-            os.open(file, flags)
-
-
-def test_open_with_truncation(file):
-    for flags in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_CREAT, os.O_WRONLY | os.O_APPEND):
-        with fails_with(errno.EPERM):
-            os.open(file, flags | os.O_TRUNC)
 
 
 def test_vim_style_write(file):
@@ -88,135 +42,6 @@ def test_vim_style_write(file):
         "-c", "write!", "-c", "quit!", file, check=False,
     )
     assert b"added" not in file.read_bytes(), result
-
-
-def test_truncation_of_an_empty_file_is_fine(here):
-    (here.m / "empty").touch()
-    os.close(os.open(here.m / "empty", os.O_WRONLY | os.O_TRUNC))
-    (here.m / "empty").write_text("now it has something")
-    assert (here.m2 / "empty").read_text() == "now it has something"
-
-
-def test_pwrite_not_at_the_end(here):
-    fd = os.open(here.m / "new", os.O_RDWR | os.O_CREAT | os.O_EXCL)
-    os.write(fd, b"0123456789")
-    for offset in (0, 5, 9):
-        with fails_with(errno.EPERM):
-            os.pwrite(fd, b"x", offset)
-    os.pwrite(fd, b"!", 10)
-    os.close(fd)
-    assert (here.m2 / "new").read_bytes() == b"0123456789!"
-
-
-def test_gap_by_its_creator_is_zeros(here):
-    fd = os.open(here.m / "new", os.O_RDWR | os.O_CREAT | os.O_EXCL)
-    os.write(fd, b"head")
-    os.pwrite(fd, b"tail", 1000)
-    os.close(fd)
-    assert (here.m2 / "new").read_bytes() == b"head" + bytes(996) + b"tail"
-
-
-def test_write_with_append_ignores_the_position(file, here):
-    copy = here.m / "other"
-    copy.write_bytes(b"0123456789")
-    fd = os.open(copy, os.O_WRONLY | os.O_APPEND)
-    os.lseek(fd, 3, os.SEEK_SET)
-    os.write(fd, b"end")
-    os.close(fd)
-    assert (here.m2 / "other").read_bytes() == b"0123456789end"
-
-
-def test_growing_fallocate(file):
-    fd = os.open(file, os.O_WRONLY | os.O_APPEND)
-    with fails_with(errno.EPERM):
-        fallocate(fd, 0, 0, 1000)
-    os.close(fd)
-
-
-def test_punching_and_other_fallocate_modes(file):
-    fd = os.open(file, os.O_WRONLY | os.O_APPEND)
-    for mode in (0x03, 0x08, 0x10):  # punch hole, collapse, zero range
-        with fails_with(errno.EOPNOTSUPP):
-            fallocate(fd, mode, 0, 4)
-    os.close(fd)
-
-
-def test_shared_writable_mapping(file):
-    # Opening for writing is what a shared writable mapping needs first.
-    with fails_with(errno.EPERM):
-        os.open(file, os.O_RDWR)
-    fd = os.open(file, os.O_RDWR | os.O_APPEND)
-    try:
-        with fails_with(errno.ENODEV):
-            mmap.mmap(fd, 5, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-    finally:
-        os.close(fd)
-
-
-def test_private_mapping_reads(file):
-    with open(file, "rb") as opened:
-        with mmap.mmap(opened.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as mapped:
-            assert mapped[:] == b"first\nsecond\n"
-
-
-def test_name_too_long(here):
-    with fails_with(errno.ENAMETOOLONG):
-        os.open(here.m / ("x" * 256), os.O_WRONLY | os.O_CREAT)
-    with fails_with(errno.ENAMETOOLONG):
-        os.mkdir(here.m / ("x" * 256))
-
-
-def test_path_not_found(here):
-    with fails_with(errno.ENOENT):
-        os.open(here.m / "none", os.O_WRONLY | os.O_APPEND)
-    with fails_with(errno.ENOENT):
-        os.open(here.m / "none/file", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    with fails_with(errno.ENOENT):
-        os.rename(here.m / "none", here.m / "other")
-
-
-def test_not_a_directory(file):
-    with fails_with(errno.ENOTDIR):
-        os.open(file / "below", os.O_RDONLY)
-    with fails_with(errno.ENOTDIR):
-        os.rmdir(file)
-
-
-def test_directory_not_empty(here):
-    (here.m / "d").mkdir()
-    (here.m / "d/file").touch()
-    with fails_with(errno.ENOTEMPTY):
-        os.rmdir(here.m2 / "d")
-    (here.m / "e").mkdir()
-    with fails_with(errno.ENOTEMPTY):
-        os.rename(here.m / "e", here.m / "d")
-    assert (here.m / "d/file").exists()
-
-
-def test_directory_as_file(here):
-    (here.m / "d").mkdir()
-    with fails_with(errno.EISDIR):
-        os.open(here.m / "d", os.O_WRONLY | os.O_APPEND)
-    with fails_with(errno.EISDIR):
-        os.unlink(here.m / "d")
-
-
-def test_read_only_mount(here):
-    (here.m / "file").write_text("x\n")
-    with here.cluster.mounted("ro") as point:
-        inside = point / here.name[1:]
-        assert (inside / "file").read_text() == "x\n"
-        for act in (
-            lambda: os.open(inside / "file", os.O_WRONLY | os.O_APPEND),
-            lambda: os.open(inside / "new", os.O_WRONLY | os.O_CREAT),
-            lambda: os.mkdir(inside / "d"),
-            lambda: os.unlink(inside / "file"),
-            lambda: os.rename(inside / "file", inside / "other"),
-            lambda: os.chmod(inside / "file", 0o600),
-        ):
-            with fails_with(errno.EROFS):
-                act()
-    assert os.listdir(here.m) == ["file"]
 
 
 def test_what_is_allowed_on_a_written_file(file, here):
