@@ -3,8 +3,8 @@
 usage: clang_check.py tidy|syntax BUILD PART...
 
 Both treat findings of -Wthread-safety as errors; `tidy` adds .clang-tidy. A
-file that was found good is not looked at again until it, a header it includes
-or the configuration changes.
+file that was found good is not looked at again, in any checkout of this user,
+until it, a header it includes, the configuration or the tool changes.
 """
 
 import concurrent.futures
@@ -70,10 +70,13 @@ def check(mode, build, entry, configuration, cache):
 def main():
     mode, build, parts = sys.argv[1], sys.argv[2], sys.argv[3:]
     build = os.path.abspath(build)
-    cache = os.path.join(build, "clang-check")
+    cache = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
+                         "appendfs", "clang-check")
     os.makedirs(cache, exist_ok=True)
     with open(".clang-tidy", "rb") as file:
         configuration = file.read()
+    configuration += subprocess.run(["clang-tidy", "--version"], capture_output=True,
+                                    check=True).stdout
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
         entries = {entry["file"]: entry for entry in json.load(file)}
     ours = tuple(os.path.join("..", part, "") for part in parts)
