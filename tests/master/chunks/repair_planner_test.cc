@@ -190,10 +190,10 @@ TEST_F(RepairPlannerTest, ServerLost_LookedAtDuringTheGrace_CopiedWhenItEnds) {
   Pass(seconds(3), {1, 2, 4});
   planner_.LookAtServer(ServerId(3), now_);
   EXPECT_TRUE(Plan().empty());
-  Pass(seconds(4), {1, 2, 4});
+  Pass(seconds(3), {1, 2, 4});
   planner_.LookAtServer(ServerId(3), now_);
   EXPECT_TRUE(Plan().empty());
-  Pass(seconds(1), {1, 2, 4});
+  Pass(seconds(2), {1, 2, 4});
   EXPECT_EQ(Plan().size(), 1u);
 }
 
