@@ -40,11 +40,11 @@ simulation_tests() {
     --fresh-from "$(first_fresh_seed)" --junit "$BUILD/simulation-tests.xml" </dev/null
 }
 
-# pytest_system NAME FILTER OPTION...: what it found goes to NAME.xml.
+# pytest_system NAME WHERE FILTER OPTION...: what it found goes to NAME.xml.
 pytest_system() {
-  local name=$1 filter=$2 code=0
-  shift 2
-  APPENDFS_STAGE=$PWD/$STAGE $PYTHON -m pytest tests/system -q -p no:cacheprovider \
+  local name=$1 where=$2 filter=$3 code=0
+  shift 3
+  APPENDFS_STAGE=$PWD/$STAGE $PYTHON -m pytest "$where" -q -p no:cacheprovider \
     --junitxml="$BUILD/$name.xml" ${filter:+-k "$filter"} "$@" </dev/null || code=$?
   [ $code -eq 5 ] && code=0 # nothing collected: the sum will tell
   return $code
@@ -59,15 +59,14 @@ system_tests() {
     build_power_loss "$POWER_LOSS"
     local -x APPENDFS_POWER_LOSS=$PWD/$POWER_LOSS
   fi
-  pytest_system system-tests "$filter" -m "not alone" -n 2 --dist loadfile || code=1
-  pytest_system system-tests-alone "$filter" -m alone || code=1
+  pytest_system system-tests tests/system "$filter" -m "not alone" -n 2 --dist loadfile || code=1
+  pytest_system system-tests-alone tests/system "$filter" -m alone || code=1
   return $code
 }
 
 # suite_tests NAME: the system tests of one directory, and nothing else.
 suite_tests() {
-  APPENDFS_STAGE=$PWD/$STAGE $PYTHON -m pytest "tests/system/$1" -q -p no:cacheprovider \
-    --junitxml="$BUILD/system-tests.xml" </dev/null
+  pytest_system system-tests "tests/system/$1" "" -n 2 --dist loadfile
 }
 
 run_tests() {
