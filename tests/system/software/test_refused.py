@@ -56,3 +56,9 @@ def test_opening_with_truncation(here):
     with fails_with(errno.EPERM):
         os.open(here.m / "app.log", os.O_WRONLY | os.O_TRUNC)
     assert (here.m2 / "app.log").read_text() == "keep me\n"
+
+
+def test_shred(here):
+    (here.m / "app.log").write_text("keep me\n")
+    assert run("shred", "-n", "1", here.m / "app.log", check=False).returncode != 0
+    assert (here.m2 / "app.log").read_text() == "keep me\n"
