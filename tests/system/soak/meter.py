@@ -1,7 +1,8 @@
 """Memory and descriptors of the cluster's processes over time.
 
 Memory may grow while caches fill: what is judged is the second half of a run. A process that
-was restarted begins anew, so only the mounts, which never are, are judged."""
+was restarted begins anew, so only the mounts, which never are, are judged. A chunkserver keeps
+chunk files open, up to a bound of its own: its descriptors rise to that."""
 
 import os
 import statistics
