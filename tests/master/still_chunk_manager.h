@@ -49,6 +49,7 @@ class StillChunkManager final : public ChunkManager {
     for (const v1::Chunk& chunk : chunks) {
       v1::ChunkInfo& info = infos.emplace_back();
       *info.mutable_chunk() = chunk;
+      FillLocations(*info.mutable_chunk());
       v1::ReplicaInfo& replica = *info.add_replicas();
       replica.set_server_id(chunk.replicas(0).server_id());
       replica.set_reachable(true);
