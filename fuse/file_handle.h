@@ -30,9 +30,11 @@ enum class WriteAccess {
 // or close, after which it is done with.
 //
 // Thread-safe. Callbacks run on the caller's thread or on one of the client
-// library's; they must not block. The handle may be destroyed while records
-// are under way; their failures are then told nobody (close waits for them).
-class FileHandle {
+// library's; they must not block, and may run before the call has returned: as
+// the answer may make the kernel release the handle, callers hold it shared. It
+// may be destroyed while records are under way; their failures are then told
+// nobody (close waits for them).
+class FileHandle : public std::enable_shared_from_this<FileHandle> {
  public:
   using Written = absl::AnyInvocable<void(absl::StatusOr<size_t>) &&>;
   using Done = absl::AnyInvocable<void(absl::Status) &&>;

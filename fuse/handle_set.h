@@ -13,13 +13,13 @@ namespace appendfs::fuse {
 template <class Handle>
 class HandleSet {
  public:
-  Handle* Add(std::unique_ptr<Handle> handle) {
+  Handle* Add(std::shared_ptr<Handle> handle) {
     Handle* pointer = handle.get();
     absl::MutexLock lock(&mutex_);
     handles_[pointer] = std::move(handle);
     return pointer;
   }
-  std::unique_ptr<Handle> Remove(Handle* pointer) {
+  std::shared_ptr<Handle> Remove(Handle* pointer) {
     absl::MutexLock lock(&mutex_);
     auto node = handles_.extract(pointer);
     return node.empty() ? nullptr : std::move(node.mapped());
@@ -27,7 +27,7 @@ class HandleSet {
 
  private:
   absl::Mutex mutex_;
-  absl::flat_hash_map<Handle*, std::unique_ptr<Handle>> handles_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<Handle*, std::shared_ptr<Handle>> handles_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace appendfs::fuse

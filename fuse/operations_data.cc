@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -12,15 +13,16 @@
 namespace appendfs::fuse {
 namespace {
 
-FileHandle& HandleOf(const fuse_file_info* info) {
-  return *reinterpret_cast<FileHandle*>(info->fh);
+// Held until the callback returns: the answer alone may end the handle.
+std::shared_ptr<FileHandle> HandleOf(const fuse_file_info* info) {
+  return reinterpret_cast<FileHandle*>(info->fh)->shared_from_this();
 }
 
 void Read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {
-  FileHandle& handle = HandleOf(info);
-  WaitForQueue(handle.file());
+  const std::shared_ptr<FileHandle> handle = HandleOf(info);
+  WaitForQueue(handle->file());
   const absl::StatusOr<Buffer> bytes =
-      handle.file().Read(FileOffset(static_cast<uint64_t>(offset)), size);
+      handle->file().Read(FileOffset(static_cast<uint64_t>(offset)), size);
   if (!bytes.ok()) return ReplyStatus(request, bytes.status());
   fuse_reply_buf(request, bytes->data(), bytes->size());
 }
@@ -51,19 +53,22 @@ void Write(fuse_req_t request, fuse_ino_t node, const char* bytes, size_t size, 
   const FileHandle::WriteMode mode = {
       .append = (info->flags & O_APPEND) != 0,
       .durable = state.options.ack == Ack::kCommit || (info->flags & (O_DSYNC | O_SYNC)) != 0};
-  HandleOf(info).Write(static_cast<uint64_t>(offset), std::string_view(bytes, size), mode,
-                       [request](absl::StatusOr<size_t> written) {
-                         if (!written.ok()) return ReplyStatus(request, written.status());
-                         fuse_reply_write(request, *written);
-                       });
+  const std::shared_ptr<FileHandle> handle = HandleOf(info);
+  handle->Write(static_cast<uint64_t>(offset), std::string_view(bytes, size), mode,
+                [request](absl::StatusOr<size_t> written) {
+                  if (!written.ok()) return ReplyStatus(request, written.status());
+                  fuse_reply_write(request, *written);
+                });
 }
 
 void Fsync(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
-  HandleOf(info).Sync([request](const absl::Status& status) { ReplyStatus(request, status); });
+  const std::shared_ptr<FileHandle> handle = HandleOf(info);
+  handle->Sync([request](const absl::Status& status) { ReplyStatus(request, status); });
 }
 
 void Flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  HandleOf(info).Close([request](const absl::Status& status) { ReplyStatus(request, status); });
+  const std::shared_ptr<FileHandle> handle = HandleOf(info);
+  handle->Close([request](const absl::Status& status) { ReplyStatus(request, status); });
 }
 
 // Space cannot be reserved: growing is refused, and within the file there is
@@ -72,7 +77,8 @@ void Allocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t leng
               fuse_file_info* info) {
   if (mode != 0)
     return ReplyStatus(request, MakeError(v1::NOT_SUPPORTED, "fallocate in this mode"));
-  File& file = HandleOf(info).file();
+  const std::shared_ptr<FileHandle> handle = HandleOf(info);
+  File& file = handle->file();
   WaitForQueue(file);
   const absl::StatusOr<uint64_t> size = file.Size();
   if (!size.ok()) return ReplyStatus(request, size.status());
@@ -84,7 +90,8 @@ void Allocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t leng
 // SEEK_DATA and SEEK_HOLE, the only ones the kernel asks for: a file is data
 // from its beginning to its end.
 void Seek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
-  File& file = HandleOf(info).file();
+  const std::shared_ptr<FileHandle> handle = HandleOf(info);
+  File& file = handle->file();
   WaitForQueue(file);
   const absl::StatusOr<uint64_t> size = file.Size();
   if (!size.ok()) return ReplyStatus(request, size.status());

@@ -39,14 +39,14 @@ void AddHandle(MountState& state, InodeId inode, std::shared_ptr<File> file, Wri
                fuse_file_info* info) {
   state.inodes.AddHandle(inode, file);
   info->fh = reinterpret_cast<uint64_t>(
-      state.files.Add(std::make_unique<FileHandle>(std::move(file), access)));
+      state.files.Add(std::make_shared<FileHandle>(std::move(file), access)));
   info->direct_io = 1;
   info->keep_cache = 0;
   info->noflush = access == WriteAccess::kNone ? 1 : 0;
 }
 
 void RemoveHandle(MountState& state, InodeId inode, fuse_file_info* info) {
-  std::unique_ptr<FileHandle> handle = state.files.Remove(reinterpret_cast<FileHandle*>(info->fh));
+  std::shared_ptr<FileHandle> handle = state.files.Remove(reinterpret_cast<FileHandle*>(info->fh));
   if (handle == nullptr) return;
   // close(2) has waited already, unless its process was killed meanwhile.
   WaitForQueue(handle->file());

@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -75,6 +76,13 @@ class KernelMountTest : public testing::Test {
     ASSERT_EQ(write(fd, content.data(), content.size()), static_cast<ssize_t>(content.size()));
     ASSERT_EQ(close(fd), 0);
   }
+  // The kernel tells of a close after close(2) has returned.
+  void AwaitReleases() const {
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (client_.open_files() > 0 && std::chrono::steady_clock::now() < patience)
+      std::this_thread::yield();
+    EXPECT_EQ(client_.open_files(), 0u);
+  }
   std::string Content(const std::string& name) const {
     std::ifstream file(Path(name));
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
@@ -112,7 +120,7 @@ TEST_F(KernelMountTest, Append_GoesToTheEndAndIsRead) {
   EXPECT_EQ(close(fd), 0);
   EXPECT_EQ(Content("a"), "one\ntwo\nthree\n");
   EXPECT_EQ(SizeOf("a"), 14);
-  EXPECT_EQ(client_.open_files(), 0u);
+  AwaitReleases();
 }
 
 TEST_F(KernelMountTest, OpenToRewrite_IsRefused) {
@@ -255,6 +263,17 @@ TEST_F(KernelMountTest, AckCommit_WriteItselfFails) {
   EXPECT_EQ(Content("a"), "kept");
 }
 
+// The answer, and the close it allows, may come before the write's callback has
+// returned.
+TEST_F(KernelMountTest, SynchronousWrite_HandleClosedAtOnce_OutlivesItsCallback) {
+  for (int i = 0; i < 300; ++i) {
+    const int fd = Open("a", O_WRONLY | O_CREAT | O_APPEND | O_DSYNC);
+    ASSERT_EQ(write(fd, "x", 1), 1);
+    ASSERT_EQ(close(fd), 0);
+  }
+  EXPECT_EQ(SizeOf("a"), 300);
+}
+
 TEST_F(KernelMountTest, SynchronousWrite_FailsItself) {
   const int fd = Open("a", O_WRONLY | O_CREAT | O_APPEND | O_DSYNC);
   client_.FailNextRecord(MakeError(v1::NO_SPACE, "full"));
@@ -296,6 +315,7 @@ TEST_F(KernelMountTest, UnlinkedAndRenamedFile_StaysUsableThroughItsHandle) {
 TEST_F(KernelMountTest, FileReplacedBetweenLookupAndOpen_OpensTheNewOne) {
   Create("a", "old");
   Create("b", "new");
+  AwaitReleases();
   client_.BeforeNextOpen(
       [this] { EXPECT_TRUE(client_.Rename(kRootInode, "b", kRootInode, "a", {}).ok()); });
   EXPECT_EQ(Content("a"), "new");
@@ -303,6 +323,7 @@ TEST_F(KernelMountTest, FileReplacedBetweenLookupAndOpen_OpensTheNewOne) {
 
 TEST_F(KernelMountTest, FileRemovedBetweenLookupAndOpen_IsNotFound) {
   Create("a", "old");
+  AwaitReleases();
   client_.BeforeNextOpen([this] { EXPECT_TRUE(client_.Unlink(kRootInode, "a").ok()); });
   EXPECT_ERRNO(Open("a", O_RDONLY), ENOENT);
 }
