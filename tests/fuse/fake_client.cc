@@ -98,6 +98,12 @@ void FakeClient::FailNextRecord(absl::Status status) {
   next_failure_ = std::move(status);
 }
 
+void FakeClient::AwaitAnswers() {
+  absl::Notification answered;
+  executor_->Post([&answered] { answered.Notify(); });
+  answered.WaitForNotification();
+}
+
 void FakeClient::BeforeNextOpen(absl::AnyInvocable<void() &&> action) {
   absl::MutexLock lock(&mutex_);
   before_open_ = std::move(action);

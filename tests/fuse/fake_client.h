@@ -26,6 +26,8 @@ class FakeClient final : public Client {
   // Records wait in the queue, unanswered, until the queue is let go.
   void HoldQueue();
   void LetQueueGo();
+  // Returns when nobody is being answered any more.
+  void AwaitAnswers();
   // The next record to be answered fails so, and all that is queued behind it
   // for the same file.
   void FailNextRecord(absl::Status status);

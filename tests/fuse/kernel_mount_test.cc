@@ -62,6 +62,7 @@ class KernelMountTest : public testing::Test {
     session_->Stop();
     server_.join();
     session_->Unmount();
+    client_.AwaitAnswers();  // which go through the session
     session_.reset();
     state_.reset();
   }
