@@ -193,6 +193,21 @@ class Client {
                                                       uint32_t limit, bool with_status) = 0;
   virtual absl::StatusOr<FileSystemStatus> StatFs() = 0;
 
+  // Extended attributes of files and directories: names that begin with
+  // "user.", at most 64 KiB per inode in all. NO_ATTRIBUTE, ENTRY_EXISTS and
+  // NO_SPACE as setxattr(2) has them.
+  virtual absl::StatusOr<std::string> GetXattr(InodeId inode, std::string_view name) = 0;
+  virtual absl::StatusOr<std::vector<std::string>> ListXattrs(InodeId inode) = 0;
+  struct XattrFlags {
+    bool create = false, replace = false;
+  };
+  virtual absl::Status SetXattr(InodeId inode, std::string_view name, std::string_view value,
+                                XattrFlags flags) = 0;
+  virtual absl::Status RemoveXattr(InodeId inode, std::string_view name) = 0;
+  // A regular file's chunks in order, with where their replicas are now (an
+  // empty address: the server is not connected). Asks the master, for people.
+  virtual absl::StatusOr<std::vector<v1::Chunk>> Chunks(InodeId inode) = 0;
+
   // Registers the inode as open at the master (so it outlives its names) until
   // the last File object of it is gone. `already_registered`: MakeNode with
   // spec.open did it.

@@ -293,6 +293,44 @@ absl::StatusOr<FileSystemStatus> ClientImpl::StatFs() {
   return FileSystemStatus{response.total_bytes(), response.available_bytes(), response.files()};
 }
 
+absl::StatusOr<std::string> ClientImpl::GetXattr(InodeId inode, std::string_view name) {
+  v1::GetXattrRequest request;
+  request.set_inode(inode.value());
+  request.set_name(std::string(name));
+  APPENDFS_ASSIGN_OR_RETURN(v1::GetXattrResponse response, Call(std::move(request), Deadline()));
+  return std::move(*response.mutable_value());
+}
+
+absl::StatusOr<std::vector<std::string>> ClientImpl::ListXattrs(InodeId inode) {
+  v1::ListXattrsRequest request;
+  request.set_inode(inode.value());
+  APPENDFS_ASSIGN_OR_RETURN(v1::ListXattrsResponse response, Call(std::move(request), Deadline()));
+  return std::vector<std::string>(response.names().begin(), response.names().end());
+}
+
+absl::Status ClientImpl::SetXattr(InodeId inode, std::string_view name, std::string_view value,
+                                  XattrFlags flags) {
+  v1::SetXattrRequest request;
+  request.set_inode(inode.value());
+  request.set_name(std::string(name));
+  request.set_value(std::string(value));
+  request.set_create(flags.create);
+  request.set_replace(flags.replace);
+  return Mutate(std::move(request), Deadline()).status();
+}
+
+absl::Status ClientImpl::RemoveXattr(InodeId inode, std::string_view name) {
+  v1::RemoveXattrRequest request;
+  request.set_inode(inode.value());
+  request.set_name(std::string(name));
+  return Mutate(std::move(request), Deadline()).status();
+}
+
+absl::StatusOr<std::vector<v1::Chunk>> ClientImpl::Chunks(InodeId inode) {
+  APPENDFS_ASSIGN_OR_RETURN(v1::FilePlan plan, GetPlan(inode, 0, Deadline()));
+  return std::vector<v1::Chunk>(plan.chunks().begin(), plan.chunks().end());
+}
+
 absl::StatusOr<std::shared_ptr<File>> ClientImpl::OpenInode(InodeId inode,
                                                             bool already_registered) {
   return files_->Open(inode, already_registered);

@@ -54,6 +54,12 @@ class ClientImpl final : public Client, Session::Listener, PathNodes, PlanSource
   absl::StatusOr<DirectoryPage> ReadDirectory(InodeId inode, std::string_view after, uint32_t limit,
                                               bool with_status) override;
   absl::StatusOr<FileSystemStatus> StatFs() override;
+  absl::StatusOr<std::string> GetXattr(InodeId inode, std::string_view name) override;
+  absl::StatusOr<std::vector<std::string>> ListXattrs(InodeId inode) override;
+  absl::Status SetXattr(InodeId inode, std::string_view name, std::string_view value,
+                        XattrFlags flags) override;
+  absl::Status RemoveXattr(InodeId inode, std::string_view name) override;
+  absl::StatusOr<std::vector<v1::Chunk>> Chunks(InodeId inode) override;
   absl::StatusOr<std::shared_ptr<File>> OpenInode(InodeId inode, bool already_registered) override;
 
  private:

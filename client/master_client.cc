@@ -52,6 +52,10 @@ class GrpcMasterClient final : public MasterClient {
   Result<v1::RenameResponse> Call(const v1::RenameRequest& r, Duration d) override { return Repeat(&Stub::Rename, r, d); }
   Result<v1::ReadDirectoryResponse> Call(const v1::ReadDirectoryRequest& r, Duration d) override { return Repeat(&Stub::ReadDirectory, r, d); }
   Result<v1::StatFsResponse> Call(const v1::StatFsRequest& r, Duration d) override { return Repeat(&Stub::StatFs, r, d); }
+  Result<v1::GetXattrResponse> Call(const v1::GetXattrRequest& r, Duration d) override { return Repeat(&Stub::GetXattr, r, d); }
+  Result<v1::ListXattrsResponse> Call(const v1::ListXattrsRequest& r, Duration d) override { return Repeat(&Stub::ListXattrs, r, d); }
+  Result<v1::SetXattrResponse> Call(const v1::SetXattrRequest& r, Duration d) override { return Repeat(&Stub::SetXattr, r, d); }
+  Result<v1::RemoveXattrResponse> Call(const v1::RemoveXattrRequest& r, Duration d) override { return Repeat(&Stub::RemoveXattr, r, d); }
   Result<v1::FilePlan> Call(const v1::OpenRequest& r, Duration d) override { return Repeat(&Stub::Open, r, d); }
   Result<v1::ReleaseResponse> Call(const v1::ReleaseRequest& r, Duration d) override { return Repeat(&Stub::Release, r, d); }
   Result<v1::FilePlan> Call(const v1::GetPlanRequest& r, Duration d) override { return Repeat(&Stub::GetPlan, r, d); }

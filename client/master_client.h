@@ -38,6 +38,10 @@ class MasterClient {
   virtual Result<v1::RenameResponse> Call(const v1::RenameRequest&, Duration deadline) = 0;
   virtual Result<v1::ReadDirectoryResponse> Call(const v1::ReadDirectoryRequest&, Duration deadline) = 0;
   virtual Result<v1::StatFsResponse> Call(const v1::StatFsRequest&, Duration deadline) = 0;
+  virtual Result<v1::GetXattrResponse> Call(const v1::GetXattrRequest&, Duration deadline) = 0;
+  virtual Result<v1::ListXattrsResponse> Call(const v1::ListXattrsRequest&, Duration deadline) = 0;
+  virtual Result<v1::SetXattrResponse> Call(const v1::SetXattrRequest&, Duration deadline) = 0;
+  virtual Result<v1::RemoveXattrResponse> Call(const v1::RemoveXattrRequest&, Duration deadline) = 0;
   virtual Result<v1::FilePlan> Call(const v1::OpenRequest&, Duration deadline) = 0;
   virtual Result<v1::ReleaseResponse> Call(const v1::ReleaseRequest&, Duration deadline) = 0;
   virtual Result<v1::FilePlan> Call(const v1::GetPlanRequest&, Duration deadline) = 0;

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cerrno>
 
 #include "common/str_cat.h"
 #include "fuse/operations.h"
@@ -80,28 +79,12 @@ void ReadLink(fuse_req_t request, fuse_ino_t node) {
   fuse_reply_readlink(request, target->c_str());
 }
 
-// There are no extended attributes. The kernel asks each of these once, sees
-// ENOSYS, and answers for itself from then on; otherwise it would ask for
-// security.capability before every write.
-void GetXattr(fuse_req_t request, fuse_ino_t, const char*, size_t) {
-  fuse_reply_err(request, ENOSYS);
-}
-void SetXattr(fuse_req_t request, fuse_ino_t, const char*, const char*, size_t, int) {
-  fuse_reply_err(request, ENOSYS);
-}
-void ListXattr(fuse_req_t request, fuse_ino_t, size_t) { fuse_reply_err(request, ENOSYS); }
-void RemoveXattr(fuse_req_t request, fuse_ino_t, const char*) { fuse_reply_err(request, ENOSYS); }
-
 }  // namespace
 
 void AddAttributeOperations(fuse_lowlevel_ops& operations) {
   operations.getattr = GetAttributes;
   operations.setattr = SetAttributes;
   operations.readlink = ReadLink;
-  operations.getxattr = GetXattr;
-  operations.setxattr = SetXattr;
-  operations.listxattr = ListXattr;
-  operations.removexattr = RemoveXattr;
 }
 
 }  // namespace appendfs::fuse

@@ -50,6 +50,7 @@ fuse_lowlevel_ops MakeOperations() {
   fuse_lowlevel_ops operations = {};
   AddNameOperations(operations);
   AddAttributeOperations(operations);
+  AddXattrOperations(operations);
   AddFileOperations(operations);
   AddDataOperations(operations);
   AddDirectoryOperations(operations);

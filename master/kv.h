@@ -22,8 +22,9 @@ enum class Table {
   kServers,
   kResults,  // (client, sequence) → MetaResult
   kMeta,
+  kXattrs,
 };
-inline constexpr int kTableCount = 10;
+inline constexpr int kTableCount = 11;
 
 // A consistent view of the tables. Errors are INPUT_OUTPUT only; an absent key
 // is no error.

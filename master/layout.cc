@@ -37,6 +37,9 @@ std::string_view DentryName(std::string_view key) {
   return key.substr(kIdBytes < key.size() ? kIdBytes : key.size());
 }
 
+std::string XattrKey(InodeId inode, std::string_view name) { return DentryKey(inode, name); }
+std::string_view XattrName(std::string_view key) { return DentryName(key); }
+
 std::string ChunkKey(InodeId inode, uint32_t index) {
   std::string key = EncodeNumber(inode.value());
   AppendBigEndian(key, index);

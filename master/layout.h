@@ -14,6 +14,7 @@
 //   servers    server                           ServerRecord
 //   results    client | mutation sequence       MetaResult
 //   meta       name of a setting, in ASCII      see below
+//   xattrs     inode | name                     the value's bytes  (name: 6-255 bytes)
 //
 // A directory is one prefix scan of dentries by its inode, in the order of the
 // names' bytes; a file's plan is one prefix scan of chunks by its inode.
@@ -75,6 +76,10 @@ std::optional<Id> DecodeIdKey(std::string_view key) {
 std::string DentryKey(InodeId parent, std::string_view name);
 // The name in a dentry's key; a view of `key`.
 std::string_view DentryName(std::string_view key);
+
+std::string XattrKey(InodeId inode, std::string_view name);
+// The name in an extended attribute's key; a view of `key`.
+std::string_view XattrName(std::string_view key);
 
 std::string ChunkKey(InodeId inode, uint32_t index);
 

@@ -26,8 +26,8 @@ constexpr uint64_t kWalBytes = 256 << 20;
 
 // In the order of enum Table.
 constexpr std::array<const char*, kTableCount> kFamilies = {
-    "inodes",  "dentries", "chunks",  "handles", "orphans",
-    "garbage", "sessions", "servers", "results", "meta"};
+    "inodes",   "dentries", "chunks",  "handles", "orphans", "garbage",
+    "sessions", "servers",  "results", "meta",    "xattrs"};
 
 absl::Status ToStatus(const rocksdb::Status& status, std::string_view what) {
   if (status.ok()) return absl::OkStatus();

@@ -19,6 +19,8 @@ absl::Status Dispatch(Operation& operation) {
     case v1::MetaOp::kLink: return ApplyLink(op.link(), operation);
     case v1::MetaOp::kUnlink: return ApplyUnlink(op.unlink(), operation);
     case v1::MetaOp::kRename: return ApplyRename(op.rename(), operation);
+    case v1::MetaOp::kSetXattr: return ApplySetXattr(op.set_xattr(), operation);
+    case v1::MetaOp::kRemoveXattr: return ApplyRemoveXattr(op.remove_xattr(), operation);
     case v1::MetaOp::kOpenSession: return ApplyOpenSession(op.open_session(), operation);
     case v1::MetaOp::kEndSessions: return ApplyEndSessions(op.end_sessions(), operation);
     case v1::MetaOp::kPurgeOrphans: return ApplyPurgeOrphans(op.purge_orphans(), operation);

@@ -44,6 +44,8 @@ const v1::MutationId* MutationOf(const v1::MetaOp& op) {
     case v1::MetaOp::kLink: return &op.link().mutation();
     case v1::MetaOp::kUnlink: return &op.unlink().mutation();
     case v1::MetaOp::kRename: return &op.rename().mutation();
+    case v1::MetaOp::kSetXattr: return &op.set_xattr().mutation();
+    case v1::MetaOp::kRemoveXattr: return &op.remove_xattr().mutation();
     default: return nullptr;
   }
 }

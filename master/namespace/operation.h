@@ -18,12 +18,14 @@ struct Operation {
   uint64_t now_ns() const { return op.now_ns(); }
 };
 
-// Nodes and names (nodes.cc, rename.cc, attributes.cc).
+// Nodes and names (nodes.cc, rename.cc, attributes.cc, xattrs.cc).
 absl::Status ApplyMakeNode(const v1::MakeNodeRequest& request, Operation& operation);
 absl::Status ApplyLink(const v1::LinkRequest& request, Operation& operation);
 absl::Status ApplyUnlink(const v1::UnlinkRequest& request, Operation& operation);
 absl::Status ApplyRename(const v1::RenameRequest& request, Operation& operation);
 absl::Status ApplySetAttributes(const v1::SetAttributesRequest& request, Operation& operation);
+absl::Status ApplySetXattr(const v1::SetXattrRequest& request, Operation& operation);
+absl::Status ApplyRemoveXattr(const v1::RemoveXattrRequest& request, Operation& operation);
 absl::Status ApplyPurgeOrphans(const v1::PurgeOrphansOp& request, Operation& operation);
 
 // Clients, servers and counters (registry.cc).

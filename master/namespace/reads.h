@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/ids.h"
 #include "common/status.h"
@@ -25,6 +26,11 @@ absl::StatusOr<v1::Entry> Lookup(const KeyValueReader& tables, InodeId parent,
                                  std::string_view name);
 absl::StatusOr<v1::Entry> GetEntry(const KeyValueReader& tables, InodeId inode);
 absl::StatusOr<std::string> ReadLinkTarget(const KeyValueReader& tables, InodeId inode);
+
+// Extended attributes. NO_ATTRIBUTE if there is none of that name; names rise.
+absl::StatusOr<std::string> GetXattr(const KeyValueReader& tables, InodeId inode,
+                                     std::string_view name);
+absl::StatusOr<std::vector<std::string>> ListXattrs(const KeyValueReader& tables, InodeId inode);
 
 // At most `limit` entries (0, or more than kMaxPage: kMaxPage) with names
 // greater than `after`. Entries added or removed between two pages do not move

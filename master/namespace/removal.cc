@@ -14,13 +14,15 @@ bool IsOpen(const Operation& operation, InodeId inode) {
 }
 
 // Removes an inode that has no name, with everything it has.
-absl::Status Purge(Operation& operation, InodeId inode) {
+absl::Status Purge(Operation& operation, const v1::InodeRecord& inode_record) {
+  InodeId inode(inode_record.attributes().inode());
   std::vector<v1::Chunk> chunks;
   APPENDFS_RETURN_IF_ERROR(ScanChunksOf(operation.tables, inode, 0, [&](v1::ChunkRecord& record) {
     chunks.push_back(std::move(*record.mutable_chunk()));
     return true;
   }));
   for (const v1::Chunk& chunk : chunks) DiscardChunk(operation, chunk);
+  APPENDFS_RETURN_IF_ERROR(DiscardXattrs(operation, inode_record));
   operation.tables.Delete(Table::kInodes, layout::IdKey(inode));
   APPENDFS_ASSIGN_OR_RETURN(uint64_t count, GetNumber(operation.tables, layout::kInodeCountKey));
   PutNumber(operation.tables, layout::kInodeCountKey, count - 1);
@@ -45,8 +47,8 @@ absl::StatusOr<std::vector<InodeId>> LosingLastName(const KeyValueReader& tables
 absl::Status DropLink(Operation& operation, InodeId inode) {
   APPENDFS_ASSIGN_OR_RETURN(v1::InodeRecord record, GetInode(operation.tables, inode));
   v1::Attributes& attributes = *record.mutable_attributes();
-  if (attributes.type() == v1::DIRECTORY) return Purge(operation, inode);
-  if (attributes.nlink() <= 1 && !IsOpen(operation, inode)) return Purge(operation, inode);
+  if (attributes.type() == v1::DIRECTORY) return Purge(operation, record);
+  if (attributes.nlink() <= 1 && !IsOpen(operation, inode)) return Purge(operation, record);
   attributes.set_nlink(attributes.nlink() - 1);
   attributes.set_ctime_ns(operation.now_ns());
   PutInode(operation.tables, record);
@@ -104,7 +106,8 @@ absl::Status ApplyPurgeOrphans(const v1::PurgeOrphansOp& request, Operation& ope
                               operation.tables.Get(Table::kOrphans, layout::IdKey(inode)));
     if (!orphan || IsOpen(operation, inode)) continue;
     operation.tables.Delete(Table::kOrphans, layout::IdKey(inode));
-    APPENDFS_RETURN_IF_ERROR(Purge(operation, inode));
+    APPENDFS_ASSIGN_OR_RETURN(v1::InodeRecord record, GetInode(operation.tables, inode));
+    APPENDFS_RETURN_IF_ERROR(Purge(operation, record));
   }
   return absl::OkStatus();
 }

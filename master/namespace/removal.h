@@ -21,6 +21,9 @@ absl::Status CheckEmpty(const v1::InodeRecord& directory);
 absl::StatusOr<std::vector<InodeId>> InodesLosingLastName(const v1::MetaOp& op,
                                                           const KeyValueReader& tables);
 
+// Removes the extended attributes of an inode that is purged (xattrs.cc).
+absl::Status DiscardXattrs(Operation& operation, const v1::InodeRecord& record);
+
 // Makes a chunk garbage: no file refers to it any more, but servers hold it.
 // Its records are gone afterwards.
 void DiscardChunk(Operation& operation, const v1::Chunk& chunk);

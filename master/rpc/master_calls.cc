@@ -123,6 +123,25 @@ absl::StatusOr<v1::ReadDirectoryResponse> MasterCalls::ReadDirectory(
   return response;
 }
 
+absl::StatusOr<v1::GetXattrResponse> MasterCalls::GetXattr(const v1::GetXattrRequest& request) {
+  APPENDFS_RETURN_IF_ERROR(CheckSession(request.client_id()));
+  v1::GetXattrResponse response;
+  APPENDFS_ASSIGN_OR_RETURN(
+      *response.mutable_value(),
+      appendfs::GetXattr(*parts_.log.Snapshot(), InodeId(request.inode()), request.name()));
+  return response;
+}
+
+absl::StatusOr<v1::ListXattrsResponse> MasterCalls::ListXattrs(
+    const v1::ListXattrsRequest& request) {
+  APPENDFS_RETURN_IF_ERROR(CheckSession(request.client_id()));
+  APPENDFS_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                            appendfs::ListXattrs(*parts_.log.Snapshot(), InodeId(request.inode())));
+  v1::ListXattrsResponse response;
+  response.mutable_names()->Assign(names.begin(), names.end());
+  return response;
+}
+
 absl::StatusOr<v1::StatFsResponse> MasterCalls::StatFs(const v1::StatFsRequest& request) {
   APPENDFS_RETURN_IF_ERROR(CheckSession(request.client_id()));
   v1::StatFsResponse response;
@@ -193,6 +212,21 @@ void MasterCalls::Rename(const v1::RenameRequest& request, Reply<v1::RenameRespo
   *op.mutable_rename() = request;
   auto take = [](v1::MetaResult& result) { return std::move(*result.mutable_rename()); };
   Mutate<v1::RenameResponse>(std::move(op), request.mutation(), take, std::move(reply));
+}
+
+void MasterCalls::SetXattr(const v1::SetXattrRequest& request, Reply<v1::SetXattrResponse> reply) {
+  v1::MetaOp op;
+  *op.mutable_set_xattr() = request;
+  auto take = [](v1::MetaResult&) { return v1::SetXattrResponse(); };
+  Mutate<v1::SetXattrResponse>(std::move(op), request.mutation(), take, std::move(reply));
+}
+
+void MasterCalls::RemoveXattr(const v1::RemoveXattrRequest& request,
+                              Reply<v1::RemoveXattrResponse> reply) {
+  v1::MetaOp op;
+  *op.mutable_remove_xattr() = request;
+  auto take = [](v1::MetaResult&) { return v1::RemoveXattrResponse(); };
+  Mutate<v1::RemoveXattrResponse>(std::move(op), request.mutation(), take, std::move(reply));
 }
 
 // --- files ---------------------------------------------------------------------

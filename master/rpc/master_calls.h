@@ -29,6 +29,8 @@ class MasterCalls {
   absl::StatusOr<v1::Entry> GetAttributes(const v1::GetAttributesRequest& request);
   absl::StatusOr<v1::ReadLinkResponse> ReadLink(const v1::ReadLinkRequest& request);
   absl::StatusOr<v1::ReadDirectoryResponse> ReadDirectory(const v1::ReadDirectoryRequest& request);
+  absl::StatusOr<v1::GetXattrResponse> GetXattr(const v1::GetXattrRequest& request);
+  absl::StatusOr<v1::ListXattrsResponse> ListXattrs(const v1::ListXattrsRequest& request);
   absl::StatusOr<v1::StatFsResponse> StatFs(const v1::StatFsRequest& request);
 
   void SetAttributes(const v1::SetAttributesRequest& request, Reply<v1::Entry> reply);
@@ -36,6 +38,8 @@ class MasterCalls {
   void Link(const v1::LinkRequest& request, Reply<v1::Entry> reply);
   void Unlink(const v1::UnlinkRequest& request, Reply<v1::UnlinkResponse> reply);
   void Rename(const v1::RenameRequest& request, Reply<v1::RenameResponse> reply);
+  void SetXattr(const v1::SetXattrRequest& request, Reply<v1::SetXattrResponse> reply);
+  void RemoveXattr(const v1::RemoveXattrRequest& request, Reply<v1::RemoveXattrResponse> reply);
 
   absl::StatusOr<v1::FilePlan> Open(const v1::OpenRequest& request);
   absl::StatusOr<v1::ReleaseResponse> Release(const v1::ReleaseRequest& request);

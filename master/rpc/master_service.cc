@@ -86,6 +86,26 @@ class MasterService final : public v1::Master::CallbackService {
                          v1::ReadDirectoryResponse* response) override {
     return Answer(context, response, calls_.ReadDirectory(*request));
   }
+  Reactor* GetXattr(Context* context, const v1::GetXattrRequest* request,
+                    v1::GetXattrResponse* response) override {
+    return Answer(context, response, calls_.GetXattr(*request));
+  }
+  Reactor* ListXattrs(Context* context, const v1::ListXattrsRequest* request,
+                      v1::ListXattrsResponse* response) override {
+    return Answer(context, response, calls_.ListXattrs(*request));
+  }
+  Reactor* SetXattr(Context* context, const v1::SetXattrRequest* request,
+                    v1::SetXattrResponse* response) override {
+    Reactor* reactor = context->DefaultReactor();
+    calls_.SetXattr(*request, AnswerLater(reactor, response));
+    return reactor;
+  }
+  Reactor* RemoveXattr(Context* context, const v1::RemoveXattrRequest* request,
+                       v1::RemoveXattrResponse* response) override {
+    Reactor* reactor = context->DefaultReactor();
+    calls_.RemoveXattr(*request, AnswerLater(reactor, response));
+    return reactor;
+  }
   Reactor* StatFs(Context* context, const v1::StatFsRequest* request,
                   v1::StatFsResponse* response) override {
     return Answer(context, response, calls_.StatFs(*request));

@@ -190,6 +190,13 @@ class FakeClient final : public Client {
   absl::StatusOr<FileSystemStatus> StatFs() override {
     return FileSystemStatus{.total_bytes = 4096, .available_bytes = 1024, .files = nodes.size()};
   }
+  absl::StatusOr<std::string> GetXattr(InodeId, std::string_view) override { return Unused(); }
+  absl::StatusOr<std::vector<std::string>> ListXattrs(InodeId) override { return Unused(); }
+  absl::Status SetXattr(InodeId, std::string_view, std::string_view, XattrFlags) override {
+    return Unused();
+  }
+  absl::Status RemoveXattr(InodeId, std::string_view) override { return Unused(); }
+  absl::StatusOr<std::vector<v1::Chunk>> Chunks(InodeId) override { return Unused(); }
   absl::StatusOr<std::shared_ptr<File>> OpenInode(InodeId inode, bool) override {
     return std::make_shared<FakeFile>(*this, inode);
   }
@@ -200,6 +207,8 @@ class FakeClient final : public Client {
   int fail_after_appends = -1;  // QUORUM_LOST for everything after so many
 
  private:
+  static absl::Status Unused() { return MakeError(v1::NOT_SUPPORTED, "no verb needs it"); }
+
   ClientOptions options_;
   uint64_t last_inode_ = 1;
 };

@@ -38,6 +38,10 @@ class FakeMaster final : public MasterClient {
   Result<v1::RenameResponse> Call(const v1::RenameRequest&, Duration) override { return v1::RenameResponse(); }
   Result<v1::ReadDirectoryResponse> Call(const v1::ReadDirectoryRequest&, Duration) override { return v1::ReadDirectoryResponse(); }
   Result<v1::StatFsResponse> Call(const v1::StatFsRequest&, Duration) override { return v1::StatFsResponse(); }
+  Result<v1::GetXattrResponse> Call(const v1::GetXattrRequest&, Duration) override { return v1::GetXattrResponse(); }
+  Result<v1::ListXattrsResponse> Call(const v1::ListXattrsRequest&, Duration) override { return v1::ListXattrsResponse(); }
+  Result<v1::SetXattrResponse> Call(const v1::SetXattrRequest&, Duration) override { return v1::SetXattrResponse(); }
+  Result<v1::RemoveXattrResponse> Call(const v1::RemoveXattrRequest&, Duration) override { return v1::RemoveXattrResponse(); }
   Result<v1::FilePlan> Call(const v1::OpenRequest&, Duration) override { return v1::FilePlan(); }
   Result<v1::ReleaseResponse> Call(const v1::ReleaseRequest&, Duration) override { return v1::ReleaseResponse(); }
   Result<v1::FilePlan> Call(const v1::GetPlanRequest&, Duration) override { return v1::FilePlan(); }

@@ -359,6 +359,54 @@ absl::StatusOr<FileSystemStatus> FakeClient::StatFs() {
   return FileSystemStatus{.total_bytes = 1ull << 30, .available_bytes = 1ull << 29, .files = 3};
 }
 
+absl::StatusOr<std::string> FakeClient::GetXattr(InodeId inode, std::string_view name) {
+  absl::MutexLock lock(&mutex_);
+  APPENDFS_ASSIGN_OR_RETURN(const Node* const node, Find(inode));
+  auto xattr = node->xattrs.find(name);
+  if (xattr == node->xattrs.end()) return MakeError(v1::NO_ATTRIBUTE, "no such attribute");
+  return xattr->second;
+}
+
+absl::StatusOr<std::vector<std::string>> FakeClient::ListXattrs(InodeId inode) {
+  absl::MutexLock lock(&mutex_);
+  APPENDFS_ASSIGN_OR_RETURN(const Node* const node, Find(inode));
+  std::vector<std::string> names;
+  for (const auto& [name, value] : node->xattrs) names.push_back(name);
+  return names;
+}
+
+absl::Status FakeClient::SetXattr(InodeId inode, std::string_view name, std::string_view value,
+                                  XattrFlags flags) {
+  absl::MutexLock lock(&mutex_);
+  APPENDFS_ASSIGN_OR_RETURN(Node* const node, Find(inode));
+  const bool exists = node->xattrs.contains(name);
+  if (exists && flags.create) return MakeError(v1::ENTRY_EXISTS, "the attribute exists");
+  if (!exists && flags.replace) return MakeError(v1::NO_ATTRIBUTE, "no such attribute");
+  node->xattrs[std::string(name)] = std::string(value);
+  return absl::OkStatus();
+}
+
+absl::Status FakeClient::RemoveXattr(InodeId inode, std::string_view name) {
+  absl::MutexLock lock(&mutex_);
+  APPENDFS_ASSIGN_OR_RETURN(Node* const node, Find(inode));
+  if (node->xattrs.erase(std::string(name)) == 0)
+    return MakeError(v1::NO_ATTRIBUTE, "no such attribute");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<v1::Chunk>> FakeClient::Chunks(InodeId inode) {
+  v1::Chunk chunk;
+  chunk.set_handle(7);
+  chunk.set_inode(inode.value());
+  chunk.set_epoch(1);
+  chunk.set_state(v1::OPEN);
+  for (uint64_t server : {1, 2, 3}) {
+    chunk.add_replicas()->set_server_id(server);
+    chunk.mutable_replicas(static_cast<int>(server) - 1)->set_address("host:1");
+  }
+  return std::vector<v1::Chunk>{chunk};
+}
+
 absl::StatusOr<std::shared_ptr<File>> FakeClient::OpenInode(InodeId inode, bool) {
   absl::AnyInvocable<void() &&> action;
   {

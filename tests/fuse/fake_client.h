@@ -61,6 +61,12 @@ class FakeClient final : public Client {
   absl::StatusOr<DirectoryPage> ReadDirectory(InodeId inode, std::string_view after, uint32_t limit,
                                               bool with_status) override;
   absl::StatusOr<FileSystemStatus> StatFs() override;
+  absl::StatusOr<std::string> GetXattr(InodeId inode, std::string_view name) override;
+  absl::StatusOr<std::vector<std::string>> ListXattrs(InodeId inode) override;
+  absl::Status SetXattr(InodeId inode, std::string_view name, std::string_view value,
+                        XattrFlags flags) override;
+  absl::Status RemoveXattr(InodeId inode, std::string_view name) override;
+  absl::StatusOr<std::vector<v1::Chunk>> Chunks(InodeId inode) override;
   absl::StatusOr<std::shared_ptr<File>> OpenInode(InodeId inode, bool already_registered) override;
 
   static constexpr uint64_t kMaxRecordBytes = 1 << 20;
@@ -72,6 +78,7 @@ class FakeClient final : public Client {
     InodeId parent;
     std::string content;  // or a symlink's target
     std::map<std::string, InodeId, std::less<>> entries;
+    std::map<std::string, std::string, std::less<>> xattrs;
     std::weak_ptr<File> file;
     uint64_t queued_bytes = 0;
   };

@@ -50,6 +50,10 @@ class ClientNode::Master final : public MasterClient {
   Result<v1::Entry> Call(const v1::LinkRequest&, Duration) override { return Unused(); }
   Result<v1::ReadDirectoryResponse> Call(const v1::ReadDirectoryRequest&, Duration) override { return Unused(); }
   Result<v1::StatFsResponse> Call(const v1::StatFsRequest&, Duration) override { return Unused(); }
+  Result<v1::GetXattrResponse> Call(const v1::GetXattrRequest&, Duration) override { return Unused(); }
+  Result<v1::ListXattrsResponse> Call(const v1::ListXattrsRequest&, Duration) override { return Unused(); }
+  Result<v1::SetXattrResponse> Call(const v1::SetXattrRequest&, Duration) override { return Unused(); }
+  Result<v1::RemoveXattrResponse> Call(const v1::RemoveXattrRequest&, Duration) override { return Unused(); }
   Result<v1::FilePlan> Call(const v1::OpenRequest&, Duration) override { return Unused(); }
   Result<v1::ReleaseResponse> Call(const v1::ReleaseRequest&, Duration) override { return Unused(); }
   // clang-format on

@@ -1,12 +1,11 @@
 """What stat(2) and statfs(2) tell, and what may be set."""
 
-import errno
 import os
 import stat
 import time
 
 from calls import call, opened
-from tools import fails_with, wait_until
+from tools import wait_until
 
 
 @call("stat, statx")
@@ -147,14 +146,3 @@ def test_numbers_of_the_cluster(here):
     (here.m / "g").touch()
     later = os.statvfs(here.m2)
     assert later.f_files - later.f_ffree == files.f_files - files.f_ffree + 1
-
-
-@call("getxattr, setxattr, listxattr, removexattr")
-def test_extended_attributes(file):
-    for act in (
-        lambda: os.getxattr(file, "user.x"),
-        lambda: os.setxattr(file, "user.x", b"1"),
-        lambda: os.removexattr(file, "user.x"),
-    ):
-        with fails_with(errno.EOPNOTSUPP):
-            act()
