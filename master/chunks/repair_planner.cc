@@ -171,7 +171,11 @@ void RepairPlanner::OnDone(const RepairTask& task, const absl::Status& status, D
   }
   ServerSlot slot = servers_.SlotOf(task.server);
   if (task.kind == RepairTask::Kind::kDelete) {
-    if (status.ok()) chunk->Drop(slot);
+    if (status.ok())
+      chunk->Drop(slot);
+    else if (chunk->Find(slot))
+      // It may be gone. As long as it counted, another one might be given up.
+      chunk->Set(slot, ReplicaHealth::kStray);
   } else if (status.ok()) {
     chunk->Set(slot, ReplicaHealth::kGood);
   } else if (HasReason(status, v1::UNKNOWN_CHUNK)) {

@@ -33,18 +33,19 @@ class RepairPlannerTest : public testing::Test {
     request.set_available_bytes(900 - id);
     servers_.Register(ServerId(id), request, now_);
   }
+  void Heartbeat(uint64_t id, uint64_t available_bytes) {
+    v1::HeartbeatRequest beat;
+    beat.set_server_id(id);
+    beat.set_registration(servers_.Find(ServerId(id))->registration);
+    beat.set_capacity_bytes(1000);
+    beat.set_available_bytes(available_bytes);
+    servers_.Heartbeat(beat, now_);
+  }
   // Only the named servers stay alive.
   void Pass(Duration duration, std::vector<uint64_t> alive) {
     for (Duration passed{}; passed < duration; passed += std::chrono::milliseconds(100)) {
       now_ += std::chrono::milliseconds(100);
-      for (uint64_t id : alive) {
-        v1::HeartbeatRequest beat;
-        beat.set_server_id(id);
-        beat.set_registration(servers_.Find(ServerId(id))->registration);
-        beat.set_capacity_bytes(1000);
-        beat.set_available_bytes(900 - id);
-        servers_.Heartbeat(beat, now_);
-      }
+      for (uint64_t id : alive) Heartbeat(id, 900 - id);
       for (ServerId lost : servers_.Tick(now_)) planner_.LookAtServer(lost, now_);
     }
   }
@@ -218,6 +219,26 @@ TEST_F(RepairPlannerTest, FourGood_FullestGivesUpIfAllAreConfirmed) {
   ASSERT_EQ(tasks.size(), 1u);
   EXPECT_EQ(tasks[0].kind, Kind::kDelete);
   EXPECT_EQ(tasks[0].server, ServerId(4));
+}
+
+TEST_F(RepairPlannerTest, FourGood_AnswerToTheDeletionIsLost_NoOtherIsDeleted) {
+  AddServers(4);
+  AddChunk({{1, ReplicaHealth::kGood},
+            {2, ReplicaHealth::kGood},
+            {3, ReplicaHealth::kGood},
+            {4, ReplicaHealth::kGood}});
+  auto tasks = Plan();
+  ASSERT_EQ(tasks.size(), 1u);
+  ASSERT_EQ(tasks[0].server, ServerId(4));
+  planner_.OnDone(tasks[0], MakeError(v1::UNREACHABLE, "no answer"), now_);
+  Heartbeat(3, /*available_bytes=*/0);  // the fullest now
+  now_ += seconds(1);
+  tasks = Plan();
+  ASSERT_EQ(tasks.size(), 1u);
+  EXPECT_EQ(tasks[0].kind, Kind::kDelete);
+  EXPECT_EQ(tasks[0].server, ServerId(4));
+  planner_.OnDone(tasks[0], absl::OkStatus(), now_);
+  EXPECT_TRUE(Plan().empty());
 }
 
 TEST_F(RepairPlannerTest, StrayBesideThreeGood_Deleted) {
