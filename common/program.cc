@@ -13,6 +13,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/synchronization/mutex.h"
 #include "common/planted.h"
+#include "common/service_manager.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -113,10 +114,12 @@ void Program::StartLogging() {
 }
 
 int Program::WaitForStop() {
+  TellServiceManager("READY=1");
   sigset_t set = StopSignals();
   int signal_number = 0;
   while (sigwait(&set, &signal_number) != 0) {
   }
+  TellServiceManager("STOPPING=1");
   return signal_number;
 }
 

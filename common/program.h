@@ -43,7 +43,8 @@ class Program {
   // over the environment, the environment over the config file.
   int Parse(int argc, char** argv);
 
-  // Waits for SIGTERM or SIGINT; returns its number.
+  // Waits for SIGTERM or SIGINT; returns its number. A service manager is told
+  // that the program is ready, and that it stops.
   int WaitForStop();
 
  private:

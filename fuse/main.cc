@@ -1,9 +1,13 @@
 // mount.appendfs: mounts an AppendFS namespace, by hand or for mount(8).
+#include <unistd.h>
+
+#include <cstdio>
 #include <string>
 #include <vector>
 
 #include "client/appendfs.h"
 #include "common/program.h"
+#include "common/service_manager.h"
 #include "fuse/daemon.h"
 #include "fuse/mount_process.h"
 #include "fuse/options.h"
@@ -24,10 +28,12 @@ struct NamedOption {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const pid_t started_as = getpid();
   appendfs::Program program(kName, "Mounts an AppendFS namespace on a directory.");
   std::string source, mountpoint;
   std::vector<std::string> lists;
-  bool foreground = false, debug = false, ignored = false, allow_other = false, read_only = false;
+  bool fake = false, foreground = false, debug = false, verbose = false;
+  bool ignored = false, allow_other = false, read_only = false;
   std::string ignored_value;
   std::vector<NamedOption> named = {
       {"ack", "When write(2) returns: buffered or commit (default: buffered)"},
@@ -43,9 +49,11 @@ int main(int argc, char** argv) {
   app.add_option("source", source, "host:port[/sub/directory]")->required();
   app.add_option("mountpoint", mountpoint, "An existing directory")->required();
   app.add_option("-o", lists, "Mount options, separated by commas")->allow_extra_args(false);
-  app.add_flag("-f,--foreground", foreground, "Stay in the foreground");
-  app.add_flag("-d,--debug", debug, "Trace every request; implies -f");
-  app.add_flag("-n,-v,-s", ignored, "Ignored: mount(8) passes them");
+  app.add_flag("-F,--foreground", foreground, "Stay in the foreground");
+  app.add_flag("-d,--debug", debug, "Trace every request; implies -F");
+  app.add_flag("-f,--fake", fake, "Check everything but do not mount");
+  app.add_flag("-v,--verbose", verbose, "Say what was mounted");
+  app.add_flag("-n,-s", ignored, "Ignored: mount(8) passes them");
   app.add_option("-t", ignored_value, "Ignored: mount(8) passes it");
   for (NamedOption& option : named)
     program.Add(std::string("--") + option.name, option.value, option.help);
@@ -75,9 +83,22 @@ int main(int argc, char** argv) {
   }
   if (debug) options.debug = true;
   options.foreground = options.foreground || foreground || options.debug;
+  if (fake) {
+    if (verbose)
+      std::printf("%s: would mount %s on %s\n", kName, options.source.c_str(),
+                  options.mountpoint.c_str());
+    return appendfs::fuse::kExitDone;
+  }
 
   auto serve = [&options](const std::function<void()>& ready) {
     return appendfs::fuse::RunMount(options, appendfs::Client::Connect, ready);
   };
-  return options.foreground ? serve([] {}) : appendfs::fuse::RunInBackground(serve);
+  if (options.foreground) return serve([] { appendfs::TellServiceManager("READY=1"); });
+  const int code = appendfs::fuse::RunInBackground(serve);
+  // Only this process comes here after a mount: the one that serves it ends
+  // with an exit code of its own.
+  if (verbose && code == 0 && getpid() == started_as)
+    std::printf("%s: mounted %s on %s\n", kName, options.source.c_str(),
+                options.mountpoint.c_str());
+  return code;
 }

@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "common/service_manager.h"
 #include "common/str_cat.h"
 #include "fuse/mount_state.h"
 #include "fuse/session.h"
@@ -74,6 +75,7 @@ class SignalWatcher {
       const int signal = sigtimedwait(&signals, nullptr, &pause);
       if (signal < 0) continue;
       LOG(INFO) << "signal " << signal << ": flushing and unmounting";
+      TellServiceManager("STOPPING=1");
       session_.Stop();
     }
   }

@@ -154,7 +154,7 @@ absl::Status ApplyOption(std::string_view name, Value value, MountOptions& optio
   }
 
   const bool is_switch = name == "ro" || name == "rw" || name == "allow_other" ||
-                         name == "noallow_other" || name == "debug" ||
+                         name == "noallow_other" || name == "debug" || name == "foreground" ||
                          Contains(kKernelOptions, name);
   if (!is_switch)
     return MakeError(v1::INVALID, StrCat("unknown mount option \"", name,
@@ -164,6 +164,8 @@ absl::Status ApplyOption(std::string_view name, Value value, MountOptions& optio
     options.read_only = name == "ro";
   } else if (name == "allow_other" || name == "noallow_other") {
     options.allow_other = name == "allow_other";
+  } else if (name == "foreground") {
+    options.foreground = true;
   } else if (name == "debug") {
     options.debug = options.foreground = true;
   } else {

@@ -40,7 +40,7 @@ absl::StatusOr<std::vector<std::string>> CommandLine(const ClusterProcess& proce
   APPENDFS_ASSIGN_OR_RETURN(std::string program, FindProgram(ProgramName(process.role)));
   std::vector<std::string> line{std::move(program)};
   if (process.role == "mount") {
-    line.insert(line.end(), {master, process.data_dir, "-f"});
+    line.insert(line.end(), {master, process.data_dir, "--foreground"});
   } else {
     line.insert(line.end(), {"--data-dir", process.data_dir, "--listen", process.address});
     if (process.role == "chunkserver") line.insert(line.end(), {"--master", master});

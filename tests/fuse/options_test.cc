@@ -89,6 +89,13 @@ TEST(ApplyOptions, Unknown_IsNamed) {
   EXPECT_NE(std::string(status.message()).find("\"frobnicate\""), std::string::npos) << status;
 }
 
+TEST(ApplyOptions, Foreground_IsNotDebug) {
+  MountOptions options;
+  ASSERT_TRUE(ApplyOptions("foreground", options).ok());
+  EXPECT_TRUE(options.foreground);
+  EXPECT_FALSE(options.debug);
+}
+
 TEST(ApplyOptions, BadValue_SaysWhatIsAllowed) {
   for (const auto& [list, wanted] :
        {std::pair("ack=later", "buffered or commit"), std::pair("ack", "needs a value"),

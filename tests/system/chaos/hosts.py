@@ -86,7 +86,7 @@ class Hosts(Questions):
         for name in self.mounts:
             point = self.dir / "mnt" / name
             point.mkdir(parents=True)
-            self._add(name, "mount", point, "", [STAGE / "sbin" / "mount.appendfs", self.master, point, "-f"])
+            self._add(name, "mount", point, "", [STAGE / "sbin" / "mount.appendfs", self.master, point, "--foreground"])
 
     def _add(self, name, role, place, address, command):
         entered = [str(part) for part in (*DIES_WITH_US, *self.network.enter(name), *command)]
