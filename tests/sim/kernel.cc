@@ -58,7 +58,7 @@ void Kernel::StartFiber(Host& host, std::function<void()> body) {
   auto fiber = std::make_unique<Fiber>();
   fiber->host = &host;
   fiber->body = std::move(body);
-  fiber->stack = std::make_unique<char[]>(kStackBytes);
+  fiber->stack = std::make_unique_for_overwrite<char[]>(kStackBytes);
   getcontext(&fiber->context);
   fiber->context.uc_stack.ss_sp = fiber->stack.get();
   fiber->context.uc_stack.ss_size = kStackBytes;

@@ -16,6 +16,7 @@
 
 #include "common/planted.h"
 #include "common/str_cat.h"
+#include "tests/sim/fixed_addresses.h"
 #include "tests/sim/simulation.h"
 
 namespace appendfs::sim {
@@ -141,6 +142,7 @@ void RunChild(uint64_t seed, const std::string& plant) {
   setrlimit(RLIMIT_CPU, &limit);
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
+  if (!FixAddresses()) std::printf("addresses are not fixed\n");
   google::InitGoogleLogging("appendfs-sim");
   for (int severity = 0; severity < google::NUM_SEVERITIES; ++severity)
     google::SetLogDestination(severity, "");
