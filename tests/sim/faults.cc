@@ -1,7 +1,6 @@
 #include "tests/sim/faults.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "chunkserver/store/group.h"
@@ -12,31 +11,6 @@
 
 namespace appendfs::sim {
 
-// clang-format off
-const std::vector<Faults::Plot>& Faults::AllPlots() {
-  //                                         power kill inwr all two mast spau cpau ckil part lost brok slug late full sync flip cut  slee rest echo lone
-  static const std::vector<Plot> plots = {
-      {"a bit of everything",      1.0, false, {{2,   1,   1,   1,  1,  2,   1,   1,   1,   3,   1,   1,   1,   1,   1,   1,   1,   1,   1,   1,   1,   1}}},
-      {"rotting disk",             0.7, false, {{2,   1,   1,   0,  1,  0,   0,   0,   0,   1,   0,   1,   0,   0,   0,   0,   6,   0,   0,   0,   0,   0}}},
-      {"struck recoveries",        0.7, true,  {{2,   1,   0,   0,  2,  1,   1,   0,   0,   2,   1,   1,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
-      {"sluggish host",            0.6, false, {{1,   0,   0,   0,  0,  0,   0,   0,   0,   1,   0,   1,   8,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
-      {"two in a row",             0.6, true,  {{0,   0,   0,   0,  6,  1,   0,   0,   0,   0,   0,   1,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
-      {"late commands",            1.0, false, {{1,   1,   0,   0,  0,  0,   2,   0,   1,   2,   0,   1,   0,   6,   0,   0,   0,   0,   0,   0,   0,   0}}},
-      {"lost replies",             0.4, false, {{1,   1,   0,   0,  0,  0,   0,   1,   0,   1,   8,   4,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
-      {"sleeping clients",         0.8, true,  {{2,   1,   0,   0,  0,  1,   0,   6,   2,   1,   2,   1,   1,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
-      {"failing disk",             0.8, false, {{1,   1,   1,   0,  1,  0,   0,   0,   0,   0,   0,   0,   0,   0,   5,   4,   0,   0,   0,   0,   0,   0}}},
-      {"power storm",              0.4, false, {{4,   1,   6,   2,  2,  1,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0}}},
-      {"cut-off primaries",        2.0, false, {{1,   0,   0,   0,  0,  0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   9,   0,   0,   0,   0}}},
-      {"unanswered sleepers",      2.0, false, {{0,   0,   0,   0,  0,  0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   9,   0,   0,   0}}},
-      {"unnoticed restarts",       1.0, false, {{0,   0,   0,   0,  0,  0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   9,   0,   0}}},
-      {"echoed commands",          1.0, false, {{0,   0,   0,   0,  0,  0,   0,   0,   0,   0,   0,   4,   0,   0,   0,   0,   0,   0,   0,   0,   4,   0}}},
-      {"lone holders",             2.0, false, {{0,   0,   0,   0,  0,  0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   9}}},
-  };
-  return plots;
-}
-// clang-format on
-
-uint64_t Faults::Plots() { return AllPlots().size(); }
 const char* Faults::name() const { return plot_.name; }
 
 Faults::Faults(World& world, Machines machines, uint64_t plot)
@@ -47,8 +21,10 @@ Faults::Faults(World& world, Machines machines, uint64_t plot)
       pace_(milliseconds(100 + kernel_.Random(900))) {
   pace_ = std::chrono::duration_cast<Duration>(pace_ * plot_.pace);
   DrawWeather();
-  const bool harmful = plot_.weights[kBitFlip] + plot_.weights[kFailedSync] > 2;
+  const bool harmful = plot_.Weight(kBitFlip) + plot_.Weight(kFailedSync) > 2;
   if (harmful || kernel_.Chance(0.3)) harmable_ = &AnyServer();
+  // Parked chunks are not repaired soon.
+  if (plot_.Weight(kSleepAcrossPark) > 1) world_.session_timeout = seconds(12);
   if (plot_.strikes_recoveries)
     world_.on_recovery = [this](ChunkHandle) {
       if (!over_ && kernel_.Chance(0.25)) StrikeRecovery();
@@ -74,10 +50,15 @@ void Faults::Begin() {
 // Writers rest, all of them: chunks fall idle, and are written to again.
 void Faults::ScheduleQuiet() {
   kernel_.After(Between(200, 3000), nullptr, [this] {
-    if (over_) return;
-    world_.quiet_until = kernel_.now() + Between(100, 1800);
+    if (concluding_) return;
+    world_.quiet_until = std::max(world_.quiet_until, kernel_.now() + Between(100, 1800));
     ScheduleQuiet();
   });
+}
+
+Duration Faults::Conclude() {
+  concluding_ = true;
+  return std::max(kernel_.now(), occupied_until_);
 }
 
 void Faults::End() {
@@ -90,12 +71,14 @@ void Faults::End() {
 
 void Faults::Schedule() {
   kernel_.After(kernel_.Between(milliseconds(5), 2 * pace_), nullptr, [this] {
-    if (over_) return;
-    uint64_t at = kernel_.Random(
-        static_cast<uint64_t>(std::accumulate(plot_.weights.begin(), plot_.weights.end(), 0)));
-    int kind = 0;
-    while (at >= static_cast<uint64_t>(plot_.weights[kind])) at -= plot_.weights[kind++];
-    Strike(static_cast<Kind>(kind));
+    if (concluding_) return;
+    if (kernel_.now() < occupied_until_) return Schedule();
+    int all = 0;
+    for (const auto& [kind, weight] : plot_.weights) all += weight;
+    int at = static_cast<int>(kernel_.Random(static_cast<uint64_t>(all)));
+    auto drawn = plot_.weights.begin();
+    for (; at >= drawn->second; ++drawn) at -= drawn->second;
+    Strike(drawn->first);
     Schedule();
   });
 }
@@ -160,7 +143,9 @@ void Faults::Strike(Kind kind) {
     case kRestartUnnoticed: return RestartUnnoticed();
     case kEchoedCommands: return EchoCommands();
     case kLoneHolder: return LeaveLoneHolder();
-    case kKinds: return;
+    case kSleepAcrossPark: return SleepAcrossPark();
+    case kSleepAcrossSession: return SleepAcrossSession();
+    case kRest: return Rest();
   }
 }
 
@@ -267,7 +252,7 @@ void Faults::FailSync() {
   if (harmable_ == nullptr || !harmable_->host.up) return;
   kernel_.Trace(harmable_->host.name, ": a sync will fail");
   kernel_.counts["failed syncs"]++;
-  harmable_->disk_harmed = true;
+  harmable_->disk_failed = true;
   harmable_->disk.FailSyncAfter(1 + kernel_.Random(5));
   kernel_.After(Between(200, 2000), nullptr, [this] {
     if (!over_) machines_.crash_server(*harmable_, kernel_.Chance(0.5));

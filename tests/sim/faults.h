@@ -1,13 +1,15 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/ids.h"
+#include "proto/types.pb.h"
 #include "tests/sim/world.h"
 
 namespace appendfs {
@@ -36,9 +38,13 @@ class Faults {
   // `plot`: one of those below; drawn by the caller.
   Faults(World& world, Machines machines, uint64_t plot);
   static uint64_t Plots();
+  // Its number. There must be one.
+  static uint64_t PlotNamed(std::string_view name);
 
   const char* name() const;
   void Begin();
+  // Nothing more is begun; when what is under way will have come to its end.
+  Duration Conclude();
   // Nothing goes wrong from now on, and what is wrong now ends.
   void End();
 
@@ -66,13 +72,16 @@ class Faults {
     kRestartUnnoticed,
     kEchoedCommands,
     kLoneHolder,
-    kKinds
+    kSleepAcrossPark,
+    kSleepAcrossSession,
+    kRest,
   };
   struct Plot {
     const char* name;
     double pace;  // of faults, compared with the seed's
     bool strikes_recoveries;
-    std::array<int, kKinds> weights;
+    std::vector<std::pair<Kind, int>> weights;
+    int Weight(Kind kind) const;
   };
   static const std::vector<Plot>& AllPlots();
 
@@ -86,9 +95,16 @@ class Faults {
   void LoseReplies();
   void MakeSluggish();
   void DelayCommands();
-  // Several faults in a set order (schemes.cc).
+  // Several faults in a set order (schemes.cc, sleepers.cc). While one that takes
+  // long is under way nothing else is begun.
+  void Occupy(Duration time);
   void CutOffPrimary();
   void SleepUnanswered();
+  void SleepAcrossPark();
+  void SleepAcrossSession();
+  void BeginUnanswered(ClientNode& client, Duration asleep);
+  void LoseMemberOfParked(int tries);
+  void Rest();
   void RestartUnnoticed();
   void EchoCommands();
   void LeaveLoneHolder();
@@ -99,6 +115,8 @@ class Faults {
   };
   // One of the chunks that are open; none: nothing is.
   std::optional<Tail> AnyTail();
+  // Those that are up.
+  std::vector<ServerNode*> MembersOf(const v1::Chunk& chunk);
   void Later(Duration delay, std::function<void()> what);
   void FillDisk();
   void FailSync();
@@ -118,7 +136,8 @@ class Faults {
   const Machines machines_;
   const Plot& plot_;
   Duration pace_;
-  bool over_ = false;
+  bool concluding_ = false, over_ = false;
+  Duration occupied_until_{};
   ServerNode* harmable_ = nullptr;
   // Dies when it has told what it holds of this chunk.
   ServerNode* lone_holder_ = nullptr;

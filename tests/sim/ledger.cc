@@ -24,7 +24,8 @@ std::string Ledger::Tell(const Chunk& chunk) const {
   for (const auto& [server, replica] : chunk.replicas)
     if (replica.present)
       told += StrCat(", ", server->host.name, server->store() ? "" : " (down)",
-                     server->disk_harmed ? " (harmed)" : "", " ", replica.durable,
+                     server->disk_harmed ? " (harmed)" : "",
+                     server->disk_failed ? " (failed a sync)" : "", " ", replica.durable,
                      " bytes epoch=", replica.epoch, replica.sealed ? " sealed" : "",
                      replica.damaged ? " damaged" : "");
   return told + "]";
@@ -163,6 +164,7 @@ void Ledger::Believe(ServerNode& server, ChunkHandle handle, const ReplicaState&
   const uint64_t both = std::min<uint64_t>(state.durable_length, chunk.committed.size());
   if (both <= replica.compared) return;
   auto bytes = BytesOf(server, handle, replica.compared, both);
+  if (!bytes.ok() && server.disk.power_is_off()) return;
   if (!bytes.ok())
     return Fail(handle, server.host.name, " cannot read what it holds: ", bytes.status().message());
   if (*bytes != std::string_view(chunk.committed).substr(replica.compared, both - replica.compared))
@@ -278,7 +280,7 @@ void Ledger::GoesOn(ChunkHandle handle, Epoch epoch, uint64_t length, bool reope
     for (const v1::ServerAddress& member : (*record)->chunk().replicas())
       for (const auto& [server, replica] : chunk.replicas)
         if (server->id() == ServerId(member.server_id()) && !server->disk_harmed &&
-            (!replica.present || replica.epoch < epoch || replica.durable != length))
+            (!replica.present || replica.epoch < epoch || replica.durable < length))
           return Fail(handle, "is reopened with ", length, " bytes under epoch=", epoch, ", where ",
                       server->host.name, " does not stand");
   for (const auto& [server, replica] : chunk.replicas)

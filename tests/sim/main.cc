@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -15,6 +14,8 @@
 
 #include "common/planted.h"
 #include "common/str_cat.h"
+#include "tests/sim/faults.h"
+#include "tests/sim/planted.h"
 #include "tests/sim/runs.h"
 
 namespace appendfs::sim {
@@ -102,57 +103,14 @@ void WriteJunit(const std::string& path, std::initializer_list<Case> cases) {
   out << "</testsuite></testsuites>\n";
 }
 
-// How many recoveries of the file had been begun when the bug showed, at the least.
-uint64_t FewestRecoveries(const Sum& sum) {
-  uint64_t fewest = ~uint64_t{0};
-  for (const Failure& failure : sum.violated) fewest = std::min(fewest, failure.recoveries);
-  return fewest;
-}
-
-// Whether it was caught, and not too easily.
-bool PrintPlanted(const PlantedBug& bug, const Sum& sum) {
-  // What merely dies has not been caught.
-  const bool caught = !sum.violated.empty();
-  const uint64_t fewest = FewestRecoveries(sum);
-  std::printf("%-21s %-57s ", bug.name, bug.what);
-  if (caught)
-    std::printf("%2llu of %3llu seeds  %4llu", Long(sum.violated.size()), Long(sum.seeds),
-                Long(fewest));
-  else
-    std::printf("NONE of %3llu seeds", Long(sum.seeds));
-  if (bug.recoveries > 0) std::printf(" (%u at least)", bug.recoveries);
-  if (!sum.crashed.empty())
-    std::printf(", %llu died: seed %llu %s", Long(sum.crashed.size()),
-                Long(sum.crashed.front().seed), sum.crashed.front().what.c_str());
-  std::printf("\n");
-  if (caught)
-    std::printf("    seed %llu: %s\n", Long(sum.violated.front().seed),
-                sum.violated.front().what.substr(0, 150).c_str());
-  std::fflush(stdout);
-  return caught && fewest >= bug.recoveries;
-}
-
 int RunPlanted(const Options& options) {
-  const auto begun = Clock::now();
-  int missed = 0, bugs = 0, late = 0;
-  Sum all;
-  std::printf("%-21s %-57s %-16s recoveries before\n", "planted bug", "what it does", "caught by");
-  for (const PlantedBug& bug : kPlantedBugs) {
-    if (!options.plant.empty() && options.plant != bug.name) continue;
-    Batch batch = MakeBatch(options, bug.name);
-    batch.stop_after = options.catches;
-    const Sum sum = RunSeeds(batch);
-    ++bugs;
-    late += bug.recoveries >= 2 ? 1 : 0;
-    if (!PrintPlanted(bug, sum)) ++missed;
-    all.Add(sum);
-  }
-  std::printf(
-      "%d of %d planted bugs caught, %d of which need two recoveries; %llu seeds in %.0f s "
-      "explored:\n",
-      bugs - missed, bugs, late, Long(all.seeds), SecondsSince(begun));
-  PrintCounts(all.counts);
-  return missed > 0 ? 1 : 0;
+  PlantedHunt hunt;
+  hunt.only = options.plant;
+  hunt.from = options.from;
+  hunt.seeds = options.seeds;
+  hunt.catches = options.catches;
+  hunt.jobs = options.jobs;
+  return HuntPlanted(hunt);
 }
 
 int RunMany(const Options& options) {
@@ -202,7 +160,7 @@ int Main(int argc, char** argv) {
     plant.erase(plant.find_last_not_of(' ') + 1);
     RunChild(std::strtoull(argv[2], nullptr, 10), plant);
   }
-  // Hash tables go by addresses.
+  // Where they cannot be fixed (fixed_addresses.h), they are the same each time at least.
   if (personality(ADDR_NO_RANDOMIZE) == -1) std::perror("appendfs-sim: addresses stay random");
   Options options;
   options.jobs = std::max(1u, std::thread::hardware_concurrency());
@@ -210,7 +168,8 @@ int Main(int argc, char** argv) {
   app.add_option("--seed", options.seed, "run this one, and tell how it went");
   app.add_option("--seeds", options.seeds, "run so many");
   app.add_option("--from", options.from, "the first of them");
-  app.add_option("--step", options.step, "from one to the next: 15 keeps to one plot");
+  app.add_option("--step", options.step,
+                 StrCat("from one to the next: ", Faults::Plots(), " keeps to one plot"));
   app.add_option("--fresh-seconds", options.fresh_seconds, "then new ones for so long");
   app.add_option("--fresh-from", options.fresh, "the first of these; otherwise drawn");
   app.add_option("--jobs", options.jobs, "at once");

@@ -187,7 +187,7 @@ absl::Status MasterNode::Start() {
 
   host.up = true;
   SessionOptions sessions;
-  sessions.timeout = seconds(4);
+  sessions.timeout = world_.session_timeout;
   sessions.tick = milliseconds(250);
   APPENDFS_ASSIGN_OR_RETURN(now.sessions,
                             Sessions::Create(sessions, *now.log, now.open_inodes, now.clock));

@@ -1,5 +1,6 @@
 // Faults that strike in a set order: each goes for what one rule of the protocol
 // is there for, and chance alone would hardly ever bring about.
+#include <algorithm>
 #include <utility>
 
 #include "master/namespace/reads.h"
@@ -16,20 +17,30 @@ void Faults::Later(Duration delay, std::function<void()> what) {
   });
 }
 
+void Faults::Occupy(Duration time) {
+  occupied_until_ = std::max(occupied_until_, kernel_.now() + time);
+}
+
+std::vector<ServerNode*> Faults::MembersOf(const v1::Chunk& chunk) {
+  std::vector<ServerNode*> members;
+  for (const auto& server : world_.servers)
+    for (const v1::ServerAddress& member : chunk.replicas())
+      if (server->host.up && server->id() == ServerId(member.server_id()))
+        members.push_back(server.get());
+  return members;
+}
+
 std::optional<Faults::Tail> Faults::AnyTail() {
   std::vector<Tail> tails;
   (void)ScanChunks(world_.master->tables(), [&](const v1::ChunkRecord& record) {
     const v1::Chunk& chunk = record.chunk();
     if (chunk.state() != v1::OPEN) return true;
     Tail tail{ChunkHandle(chunk.handle()), nullptr, {}};
-    for (const auto& server : world_.servers)
-      for (const v1::ServerAddress& member : chunk.replicas()) {
-        if (server->id() != ServerId(member.server_id()) || !server->host.up) continue;
-        if (member.server_id() == chunk.primary_id())
-          tail.primary = server.get();
-        else
-          tail.others.push_back(server.get());
-      }
+    for (ServerNode* member : MembersOf(chunk))
+      if (member->id() == ServerId(chunk.primary_id()))
+        tail.primary = member;
+      else
+        tail.others.push_back(member);
     if (tail.primary != nullptr && !tail.others.empty()) tails.push_back(std::move(tail));
     return true;
   });
@@ -57,27 +68,6 @@ void Faults::CutOffPrimary() {
   HealLater(milliseconds(1500), milliseconds(3500));
 }
 
-// A client's appends go through, it hears of none and falls asleep; meanwhile
-// chunks roll, are parked and reopened, or lose a member, and its session may end.
-void Faults::SleepUnanswered() {
-  ClientNode& client = AnyClient();
-  if (!client.host.up) return;
-  kernel_.counts["clients asleep with appends unanswered"]++;
-  kernel_.Trace(client.host.name, " hears no server, and falls asleep");
-  for (const auto& server : world_.servers) world_.network.Block(server->host, client.host);
-  const Duration asleep = kernel_.Chance(0.5) ? Between(1200, 3800) : Between(4500, 7500);
-  Later(Between(3, 60), [this, &client, asleep] {
-    if (client.host.up) Pause(client.host, asleep);
-    if (kernel_.Chance(0.3)) return;
-    world_.quiet_until = kernel_.now() + Between(500, 3500);
-    if (kernel_.Chance(0.4)) return;
-    Later(Between(700, 1600), [this] {
-      machines_.crash_server_for(AnyServer(), kernel_.Chance(0.5), Between(900, 2500));
-    });
-  });
-  HealLater(milliseconds(800), milliseconds(1100));
-}
-
 // While nobody appends, a primary is back before it is missed, and with it all
 // clients: none of them has seen it go.
 void Faults::RestartUnnoticed() {
@@ -93,6 +83,17 @@ void Faults::RestartUnnoticed() {
     }
     machines_.crash_server_for(*tail->primary, kernel_.Chance(0.5), Between(1, 20));
   });
+}
+
+// Nobody appends for long: chunks are parked, and stay so while servers come and go.
+void Faults::Rest() {
+  const Duration rest = Between(900, 3500);
+  kernel_.counts["rests"]++;
+  kernel_.Trace("nobody appends for ", rest.count() / 1000000, " ms");
+  world_.quiet_until = std::max(world_.quiet_until, kernel_.now() + rest);
+  if (kernel_.Chance(0.5)) return;
+  Later(Between(700, 1500),
+        [this] { machines_.crash_server_for(AnyServer(), kernel_.Chance(0.5), Between(1, 1500)); });
 }
 
 // What the master tells servers comes at once, and once more when much has

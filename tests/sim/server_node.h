@@ -36,7 +36,10 @@ class ServerNode {
 
   Host host;
   SimFileSystem disk;
-  bool disk_harmed = false;  // a sync failed or bits flipped: may lose what it had
+  bool disk_harmed = false;  // bits flipped: may lose what it had
+  // A sync fails, or has: the process may give up its disk, or not start. It is held
+  // to what it has said was durable, and to no more.
+  bool disk_failed = false;
   // Of bits only those of the journal flipped.
   bool journal_harmed() const { return !data_harmed_; }
   // The journal's newest group may have been hit: whether that was synced,

@@ -67,7 +67,7 @@ void Simulation::StartServer(ServerNode& server) {
   // A machine that lost its power while it started, or whose disk fails.
   if (server.disk.power_is_off())
     server.disk.Crash(kernel.Random(~uint64_t{0}));
-  else if (!server.disk_harmed && !HasReason(status, v1::NO_SPACE))
+  else if (!server.disk_harmed && !server.disk_failed && !HasReason(status, v1::NO_SPACE))
     return kernel.Fail(StrCat(server.host.name, " cannot start: ", status.message()));
   RestartLater(server, milliseconds(100));
 }
@@ -120,7 +120,8 @@ bool Simulation::MakePeace() {
   for (auto& client : clients_) client->StopWriting();
   // A disk that failed stays so until the process is started again.
   for (auto& server : world_.servers)
-    if (server->disk_harmed && server->host.up) CrashServer(*server, false);
+    if ((server->disk_harmed || server->disk_failed) && server->host.up)
+      CrashServer(*server, false);
   const Duration deadline = kernel.now() + seconds(90);
   while (kernel.failure().empty() && kernel.now() < deadline) {
     RunUntil(kernel.now() + seconds(1));
@@ -156,6 +157,7 @@ std::string Simulation::Run() {
   RunUntil(kernel.now() + milliseconds(600));
   faults_->Begin();
   RunUntil(kernel.now() + seconds(6 + static_cast<int>(kernel.Random(8))));
+  RunUntil(faults_->Conclude());
   if (kernel.failure().empty() && !MakePeace() && kernel.failure().empty()) {
     std::string why;
     for (const auto& client : clients_)

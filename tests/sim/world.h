@@ -27,6 +27,7 @@ struct World {
   std::unique_ptr<History> history;
   std::unique_ptr<Ledger> ledger;
   uint64_t chunk_bytes = 4096;
+  Duration session_timeout = seconds(4);
   // Nobody writes until then: chunks are idle now and then.
   Duration quiet_until{};
   // The master has logged that a chunk is being recovered.

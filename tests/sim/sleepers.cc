@@ -1,0 +1,79 @@
+// Schemes in which a client sleeps while its appends are unanswered: what is
+// remembered of it must outlive whatever becomes of the chunk meanwhile.
+#include "master/namespace/reads.h"
+#include "tests/sim/client_node.h"
+#include "tests/sim/faults.h"
+#include "tests/sim/master_node.h"
+#include "tests/sim/server_node.h"
+
+namespace appendfs::sim {
+
+// A client's appends go through, it hears of none and falls asleep; meanwhile
+// chunks roll, are parked and reopened, or lose a member, and its session may end.
+void Faults::SleepUnanswered() {
+  ClientNode& client = AnyClient();
+  if (!client.host.up) return;
+  kernel_.counts["clients asleep with appends unanswered"]++;
+  kernel_.Trace(client.host.name, " hears no server, and falls asleep");
+  for (const auto& server : world_.servers) world_.network.Block(server->host, client.host);
+  const Duration asleep = kernel_.Chance(0.5) ? Between(1200, 3800) : Between(4500, 7500);
+  Later(Between(3, 60), [this, &client, asleep] {
+    if (client.host.up) Pause(client.host, asleep);
+    if (kernel_.Chance(0.3)) return;
+    world_.quiet_until = kernel_.now() + Between(500, 3500);
+    if (kernel_.Chance(0.4)) return;
+    Later(Between(700, 1600), [this] {
+      machines_.crash_server_for(AnyServer(), kernel_.Chance(0.5), Between(900, 2500));
+    });
+  });
+  HealLater(milliseconds(800), milliseconds(1100));
+}
+
+// A client begins, its first appends go through, it hears of none and falls asleep.
+// Only such appends would be taken for new ones by who has forgotten the client: those
+// that name one before them would be refused.
+void Faults::BeginUnanswered(ClientNode& client, Duration asleep) {
+  kernel_.counts["clients asleep with appends unanswered"]++;
+  kernel_.Trace(client.host.name, " begins anew, hears no server, and falls asleep");
+  client.Crash();
+  for (const auto& server : world_.servers) world_.network.Block(server->host, client.host);
+  client.Start();
+  Later(Between(40, 160), [this, &client, asleep] {
+    if (client.host.up) Pause(client.host, asleep);
+  });
+  HealLater(milliseconds(800), milliseconds(1000));
+}
+
+// Meanwhile the chunk is parked, and then sealed as the log has it, because a
+// member is lost and there is another server to copy to.
+void Faults::SleepAcrossPark() {
+  ClientNode& client = AnyClient();
+  if (world_.servers.size() <= kReplicationFactor || !client.host.up) return SleepUnanswered();
+  Occupy(milliseconds(9500));
+  BeginUnanswered(client, milliseconds(8300));
+  Later(milliseconds(170), [this] { world_.quiet_until = kernel_.now() + milliseconds(8200); });
+  Later(milliseconds(900), [this] { LoseMemberOfParked(15); });
+}
+
+void Faults::LoseMemberOfParked(int tries) {
+  std::vector<ServerNode*> members;
+  (void)ScanChunks(world_.master->tables(), [&](const v1::ChunkRecord& record) {
+    if (record.chunk().state() == v1::PARKED) members = MembersOf(record.chunk());
+    return members.empty();
+  });
+  if (!members.empty())
+    return machines_.crash_server_for(*members[kernel_.Random(members.size())], kernel_.Chance(0.5),
+                                      milliseconds(7000));
+  if (tries > 0) Later(milliseconds(100), [this, tries] { LoseMemberOfParked(tries - 1); });
+}
+
+// Meanwhile its session ends and then the chunk: the next one has forgotten it, and
+// it does not know yet.
+void Faults::SleepAcrossSession() {
+  ClientNode& client = AnyClient();
+  if (!client.host.up) return;
+  Occupy(milliseconds(7500));
+  BeginUnanswered(client, Between(5000, 6800));
+}
+
+}  // namespace appendfs::sim
