@@ -26,7 +26,9 @@ Simulation::Simulation(uint64_t seed, bool trace) : world_(seed) {
   world_.on_power_lost = [this](ServerNode& server) { CrashServer(server, true); };
   world_.chunk_bytes = 1500 + kernel.Random(9000);
   world_.master = std::make_unique<MasterNode>(world_);
-  const uint64_t servers = 3 + kernel.Random(3);
+  const uint64_t plot = seed % Faults::Plots();
+  uint64_t servers = 3 + kernel.Random(3);
+  if (plot == Faults::PlotNamed("asleep across a park")) servers = std::max<uint64_t>(servers, 4);
   for (uint64_t i = 1; i <= servers; ++i) {
     world_.servers.push_back(std::make_unique<ServerNode>(world_, StrCat("cs", i)));
     (void)world_.servers.back()->disk.MakeDirectory("/data");
@@ -46,7 +48,7 @@ Simulation::Simulation(uint64_t seed, bool trace) : world_(seed) {
   };
   machines.crash_master = [this](Duration down) { CrashMaster(down); };
   for (const auto& client : clients_) machines.clients.push_back(client.get());
-  faults_ = std::make_unique<Faults>(world_, std::move(machines), seed % Faults::Plots());
+  faults_ = std::make_unique<Faults>(world_, std::move(machines), plot);
   kernel.Trace("plot: ", faults_->name());
 }
 

@@ -38,7 +38,7 @@ void Faults::BeginUnanswered(ClientNode& client, Duration asleep) {
   client.Crash();
   for (const auto& server : world_.servers) world_.network.Block(server->host, client.host);
   client.Start();
-  Later(Between(40, 160), [this, &client, asleep] {
+  Later(Between(100, 240), [this, &client, asleep] {
     if (client.host.up) Pause(client.host, asleep);
   });
   HealLater(milliseconds(800), milliseconds(1000));
@@ -51,7 +51,7 @@ void Faults::SleepAcrossPark() {
   if (world_.servers.size() <= kReplicationFactor || !client.host.up) return SleepUnanswered();
   Occupy(milliseconds(9500));
   BeginUnanswered(client, milliseconds(8300));
-  Later(milliseconds(170), [this] { world_.quiet_until = kernel_.now() + milliseconds(8200); });
+  Later(milliseconds(250), [this] { world_.quiet_until = kernel_.now() + milliseconds(8200); });
   Later(milliseconds(900), [this] { LoseMemberOfParked(15); });
 }
 
