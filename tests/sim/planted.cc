@@ -21,15 +21,15 @@ struct Home {
   const char* plot;
 };
 constexpr Home kHomes[] = {
-    {"kOldConfirm", "cut-off primaries"},     {"kOldVote", "cut-off primaries"},
-    {"kAcceptOldEpoch", "cut-off primaries"}, {"kResumePrimary", "unnoticed restarts"},
-    {"kMergeMemories", "lone holders"},       {"kForgetTooEarly", "unanswered sleepers"},
-    {"kForgetOnPark", "unanswered sleepers"}, {"kForgetOlder", "unanswered sleepers"},
-    {"kOpenTwice", "echoed commands"},        {"kReviveDeleted", "late commands"},
-    {"kTruncateInMiddle", "rotting disk"},    {"kIgnoreReplayCrc", "rotting disk"},
-    {"kIgnoreFailedSync", "failing disk"},    {"kNoDirectorySync", "power storm"},
-    {"kCheckpointUnsynced", "power storm"},   {"kReplayStaleTail", "power storm"},
-    {"kVoteBeforeSync", "power storm"},       {"kTakeOutOfOrder", "sluggish host"},
+    {"kOldConfirm", "cut-off primaries"},      {"kOldVote", "cut-off primaries"},
+    {"kAcceptOldEpoch", "cut-off primaries"},  {"kResumePrimary", "unnoticed restarts"},
+    {"kMergeMemories", "lone holders"},        {"kForgetTooEarly", "asleep across a session"},
+    {"kForgetOnPark", "asleep across a park"}, {"kForgetOlder", "unanswered sleepers"},
+    {"kOpenTwice", "echoed commands"},         {"kReviveDeleted", "late commands"},
+    {"kTruncateInMiddle", "rotting disk"},     {"kIgnoreReplayCrc", "rotting disk"},
+    {"kIgnoreFailedSync", "failing disk"},     {"kNoDirectorySync", "power storm"},
+    {"kCheckpointUnsynced", "power storm"},    {"kReplayStaleTail", "power storm"},
+    {"kVoteBeforeSync", "power storm"},        {"kTakeOutOfOrder", "sluggish host"},
     {"kTooFewAnswers", "two in a row"},
 };
 
