@@ -123,6 +123,7 @@ void Manager::TakeReport(const ServerState& server, const v1::ReplicaReport& rep
   if (health == ReplicaHealth::kStray && before && before->health == ReplicaHealth::kHolder &&
       report.length() == sealed->length())
     health = ReplicaHealth::kHolder;
+  if (repair_.MayBeDeleted(handle, server.id)) health = ReplicaHealth::kStray;
   sealed->Set(server.slot, health);
   repair_.Look(handle, now);
 }
@@ -151,6 +152,7 @@ void Manager::TakeOpenReport(OpenChunk& chunk, ServerId server, const v1::Replic
 
 void Manager::FinishReport(const ServerState& server, Duration now) {
   servers_.SetReported(server.id);
+  repair_.OnReported(server.id);
   std::vector<ChunkHandle> lost;
   chunks_.ForEachOpen([&](OpenChunk& chunk) {
     for (const OpenChunk::Member& member : chunk.members)

@@ -156,13 +156,21 @@ bool RepairPlanner::Launch(RepairTask task, std::vector<RepairTask>& tasks) {
   if (count >= (copy ? options_.copies_at_once : options_.conforms_at_once)) return false;
   if (!running_.insert({task.handle, task.server}).second) return false;
   ++count;
+  if (task.kind == RepairTask::Kind::kDelete) deleting_.insert({task.handle, task.server});
   tasks.push_back(std::move(task));
   return true;
+}
+
+void RepairPlanner::OnReported(ServerId server) {
+  absl::erase_if(deleting_,
+                 [&](const auto& one) { return one.second == server && !running_.contains(one); });
 }
 
 void RepairPlanner::OnDone(const RepairTask& task, const absl::Status& status, Duration now) {
   if (running_.erase({task.handle, task.server}) == 0) return;
   --(task.kind == RepairTask::Kind::kCopy ? copies_ : conforms_);
+  if (const ServerState* state = servers_.Find(task.server); state && state->reported)
+    deleting_.erase({task.handle, task.server});
   SealedChunk* chunk = chunks_.FindSealed(task.handle);
   if (!chunk) return;
   if (task.kind == RepairTask::Kind::kSeal) {

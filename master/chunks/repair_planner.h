@@ -53,6 +53,14 @@ class RepairPlanner {
   std::vector<RepairTask> Plan(Duration now, bool safe_mode);
   void OnDone(const RepairTask& task, const absl::Status& status, Duration now);
 
+  // Whether a report of this replica may be older than the deletion that was
+  // ordered: it is then no proof that the replica is there.
+  bool MayBeDeleted(ChunkHandle handle, ServerId server) const {
+    return deleting_.contains({handle, server});
+  }
+  // All that the server held when it registered has been reported.
+  void OnReported(ServerId server);
+
   size_t waiting() const { return waiting_.size(); }
 
  private:
@@ -85,6 +93,8 @@ class RepairPlanner {
   Due due_;  // may hold outdated entries; waiting_ tells
   absl::flat_hash_set<std::pair<ChunkHandle, ServerId>> running_;
   size_t copies_ = 0, conforms_ = 0;  // running
+  // Ordered, and running or overtaken by a report that is not complete.
+  absl::flat_hash_set<std::pair<ChunkHandle, ServerId>> deleting_;
 };
 
 }  // namespace appendfs

@@ -241,6 +241,39 @@ TEST_F(RepairPlannerTest, FourGood_AnswerToTheDeletionIsLost_NoOtherIsDeleted) {
   EXPECT_TRUE(Plan().empty());
 }
 
+TEST_F(RepairPlannerTest, DeletionOvertakenByAReport_TheReportProvesNothing) {
+  AddServers(4);
+  AddChunk({{1, ReplicaHealth::kGood},
+            {2, ReplicaHealth::kGood},
+            {3, ReplicaHealth::kGood},
+            {4, ReplicaHealth::kGood}});
+  auto tasks = Plan();
+  ASSERT_EQ(tasks.size(), 1u);
+  const ServerId server = tasks[0].server;
+  EXPECT_TRUE(planner_.MayBeDeleted(kChunk, server));
+  Revive(server.value());  // registers anew, and reports
+  planner_.OnDone(tasks[0], absl::OkStatus(), now_);
+  EXPECT_TRUE(planner_.MayBeDeleted(kChunk, server)) << "the report may be on its way";
+  servers_.SetReported(server);
+  planner_.OnReported(server);
+  EXPECT_FALSE(planner_.MayBeDeleted(kChunk, server));
+}
+
+TEST_F(RepairPlannerTest, DeletionAtAServerThatHasReported_IsSettledByItsAnswer) {
+  AddServers(4);
+  for (uint64_t id = 1; id <= 4; ++id) servers_.SetReported(ServerId(id));
+  AddChunk({{1, ReplicaHealth::kGood},
+            {2, ReplicaHealth::kGood},
+            {3, ReplicaHealth::kGood},
+            {4, ReplicaHealth::kGood}});
+  auto tasks = Plan();
+  ASSERT_EQ(tasks.size(), 1u);
+  planner_.OnReported(tasks[0].server);  // while it runs
+  EXPECT_TRUE(planner_.MayBeDeleted(kChunk, tasks[0].server));
+  planner_.OnDone(tasks[0], absl::OkStatus(), now_);
+  EXPECT_FALSE(planner_.MayBeDeleted(kChunk, tasks[0].server));
+}
+
 TEST_F(RepairPlannerTest, StrayBesideThreeGood_Deleted) {
   AddServers(4);
   AddChunk({{1, ReplicaHealth::kGood},
