@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "master/rocksdb_env.h"
+#include "master/rocksdb_logs.h"
 
 namespace appendfs {
 namespace {
@@ -74,7 +75,7 @@ class LossyWritableFile final : public rocksdb::FSWritableFileOwnerWrapper {
 
 class LossyRocksDbFileSystem final : public rocksdb::FileSystemWrapper {
  public:
-  LossyRocksDbFileSystem() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+  LossyRocksDbFileSystem() : FileSystemWrapper(MakeLogsFileSystem()) {}
   const char* Name() const override { return "AppendFSLossy"; }
 
   IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,

@@ -1,7 +1,11 @@
 #include "master/rocksdb_env.h"
+#include "master/rocksdb_logs.h"
 
 namespace appendfs {
 
-rocksdb::Env* TablesEnv() { return rocksdb::Env::Default(); }
+rocksdb::Env* TablesEnv() {
+  static rocksdb::Env* const kEnv = rocksdb::NewCompositeEnv(MakeLogsFileSystem()).release();
+  return kEnv;
+}
 
 }  // namespace appendfs
