@@ -50,10 +50,18 @@ class ClientNode::Master final : public MasterClient {
   Result<v1::Entry> Call(const v1::LinkRequest&, Duration) override { return Unused(); }
   Result<v1::ReadDirectoryResponse> Call(const v1::ReadDirectoryRequest&, Duration) override { return Unused(); }
   Result<v1::StatFsResponse> Call(const v1::StatFsRequest&, Duration) override { return Unused(); }
-  Result<v1::GetXattrResponse> Call(const v1::GetXattrRequest&, Duration) override { return Unused(); }
-  Result<v1::ListXattrsResponse> Call(const v1::ListXattrsRequest&, Duration) override { return Unused(); }
-  Result<v1::SetXattrResponse> Call(const v1::SetXattrRequest&, Duration) override { return Unused(); }
-  Result<v1::RemoveXattrResponse> Call(const v1::RemoveXattrRequest&, Duration) override { return Unused(); }
+  Result<v1::GetXattrResponse> Call(const v1::GetXattrRequest& r, Duration d) override {
+    return Retry<v1::GetXattrResponse>(d, [r](MasterCalls& m, auto reply) { reply(m.GetXattr(r)); });
+  }
+  Result<v1::ListXattrsResponse> Call(const v1::ListXattrsRequest& r, Duration d) override {
+    return Retry<v1::ListXattrsResponse>(d, [r](MasterCalls& m, auto reply) { reply(m.ListXattrs(r)); });
+  }
+  Result<v1::SetXattrResponse> Call(const v1::SetXattrRequest& r, Duration d) override {
+    return Retry<v1::SetXattrResponse>(d, [r](MasterCalls& m, auto reply) { m.SetXattr(r, [reply](auto a) { reply(std::move(a)); }); });
+  }
+  Result<v1::RemoveXattrResponse> Call(const v1::RemoveXattrRequest& r, Duration d) override {
+    return Retry<v1::RemoveXattrResponse>(d, [r](MasterCalls& m, auto reply) { m.RemoveXattr(r, [reply](auto a) { reply(std::move(a)); }); });
+  }
   Result<v1::FilePlan> Call(const v1::OpenRequest&, Duration) override { return Unused(); }
   Result<v1::ReleaseResponse> Call(const v1::ReleaseRequest&, Duration) override { return Unused(); }
   // clang-format on

@@ -10,8 +10,8 @@
 namespace appendfs::sim {
 
 // Names of one client, in a directory of its own: makes, moves and removes
-// them, and knows what every answer must be. Calls are repeated until they are
-// answered, so one that is applied twice gives itself away. Runs on a fiber.
+// them and attributes of what they name, and knows what every answer must be. Calls are repeated
+// until they are answered, so one that is applied twice gives itself away. Runs on a fiber.
 class Names {
  public:
   Names(World& world, MasterClient& master, Session& session, const Clock& clock,
@@ -32,11 +32,15 @@ class Names {
   bool Remove(const std::string& name);
   bool Move(const std::string& from, const std::string& to);
   bool Look(const std::string& name);
+  bool SetAttribute(const std::string& name);
+  bool RemoveAttribute(const std::string& name);
+  bool LookAtAttributes();
   template <class Response, class Request>
   absl::StatusOr<Response> Mutate(Request request);
   // Whether it is as it must be; a violation fails the kernel.
   bool Expect(const absl::Status& status, bool possible, Reason otherwise, const std::string& what);
   uint64_t InodeOf(const std::string& name) const;
+  uint64_t AnyInode();  // 0: there is none
   Duration Deadline() const { return clock_.Monotonic() + seconds(3); }
 
   World& world_;
@@ -47,6 +51,7 @@ class Names {
   int directories_ = 0;
   uint64_t inode_ = 0;
   std::map<std::string, uint64_t> names_;
+  std::map<uint64_t, std::map<std::string, std::string>> attributes_;  // by inode
 };
 
 }  // namespace appendfs::sim
