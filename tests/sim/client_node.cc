@@ -311,9 +311,11 @@ bool ClientNode::Process::Begin() {
 
 void ClientNode::Process::Write() {
   Kernel& kernel = world_.kernel;
-  kernel.After(kernel.Between(microseconds(100), node_.workload_.pace), &node_.host,
-               [this] { Write(); });
-  if (!node_.writing_ || outstanding_ > 60 || kernel.now() < world_.quiet_until) return;
+  const bool brisk = kernel.now() < world_.brisk_until;
+  const Duration pace = brisk ? WorkloadOptions::kBriskest : node_.workload_.pace;
+  kernel.After(kernel.Between(microseconds(100), pace), &node_.host, [this] { Write(); });
+  if (!node_.writing_ || outstanding_ > 60) return;
+  if (!brisk && kernel.now() < world_.quiet_until) return;
   const auto number = static_cast<uint32_t>(kernel.Random(files_.size()));
   File& file = files_[number];
   const int burst = kernel.Chance(0.2) ? 1 + static_cast<int>(kernel.Random(6)) : 1;
@@ -386,9 +388,9 @@ void ClientNode::Process::ReadSome(uint32_t file) {
   v1::GetPlanRequest request;
   request.set_client_id(session_->id().value());
   request.set_inode(files_[file].inode.value());
-  // Often with what it knows, as clients do: an old primary may be asked.
+  // Often with what it knows, until it is told that this is so no more, as clients
+  // do: an old primary may be asked.
   std::optional<v1::FilePlan> plan = files_[file].plan;
-  if (world_.kernel.Chance(0.3)) files_[file].plan.reset();  // unless it stands
   if (!plan || plan->chunks().empty() || world_.kernel.Chance(0.3)) {
     auto now = master_.Call(request, clock_.Monotonic() + seconds(1));
     if (!now.ok()) return;
@@ -406,6 +408,7 @@ void ClientNode::Process::ReadSome(uint32_t file) {
     }
     const bool fresh = last && chunk.state() == v1::OPEN && world_.kernel.Chance(0.7);
     auto end = ReadChunk(file, chunk, from, fresh);
+    if (!end.ok() && !IsTransient(end.status())) files_[file].plan.reset();
     if (!end.ok()) return;
     if (last && (fresh || chunk.state() == v1::SEALED)) {
       world_.kernel.counts["fresh sizes"]++;

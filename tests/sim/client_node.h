@@ -12,6 +12,7 @@
 namespace appendfs::sim {
 
 struct WorkloadOptions {
+  static constexpr Duration kBriskest = milliseconds(2);
   int files = 3;
   size_t record_bytes = 200;  // at most, roughly
   Duration pace = milliseconds(8);

@@ -143,6 +143,7 @@ void Faults::Strike(Kind kind) {
     case kRestartUnnoticed: return RestartUnnoticed();
     case kEchoedCommands: return EchoCommands();
     case kLoneHolder: return LeaveLoneHolder();
+    case kSleepAcrossRolls: return SleepAcrossRolls();
     case kSleepAcrossPark: return SleepAcrossPark();
     case kSleepAcrossSession: return SleepAcrossSession();
     case kRest: return Rest();

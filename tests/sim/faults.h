@@ -72,6 +72,7 @@ class Faults {
     kRestartUnnoticed,
     kEchoedCommands,
     kLoneHolder,
+    kSleepAcrossRolls,
     kSleepAcrossPark,
     kSleepAcrossSession,
     kRest,
@@ -100,6 +101,7 @@ class Faults {
   void Occupy(Duration time);
   void CutOffPrimary();
   void SleepUnanswered();
+  void SleepAcrossRolls();
   void SleepAcrossPark();
   void SleepAcrossSession();
   void BeginUnanswered(ClientNode& client, Duration asleep);

@@ -50,7 +50,8 @@ std::optional<Faults::Tail> Faults::AnyTail() {
 
 // The master and a primary do not hear each other, so the chunk goes on without
 // it and it does not know. Clients and the other replicas still talk to it; what
-// these say may come very late, from before they were fenced.
+// these say may come very late, from before they were fenced, and yet before it
+// loses patience. One client does not hear it, and tells the master soon.
 void Faults::CutOffPrimary() {
   auto tail = AnyTail();
   if (!tail) return;
@@ -58,8 +59,10 @@ void Faults::CutOffPrimary() {
   const Host& primary = tail->primary->host;
   world_.network.Block(world_.master->host, primary);
   world_.network.Block(primary, world_.master->host);
-  const bool late = kernel_.Chance(0.7);
-  const Duration least = Between(500, 1500), most = least + Between(0, 800);
+  if (kernel_.Chance(0.5)) world_.network.Block(primary, AnyClient().host);
+  const bool late = kernel_.Chance(0.8), patient = kernel_.Chance(0.5);
+  const Duration least = patient ? Between(500, 1500) : Between(120, 280);
+  const Duration most = patient ? least + Between(0, 800) : least;
   kernel_.Trace("chunk=", tail->handle, ": the master and ", primary.name, " are cut off",
                 late ? "; it hears its peers late" : "");
   if (late)

@@ -35,7 +35,7 @@ Simulation::Simulation(uint64_t seed, bool trace) : world_(seed) {
   }
   workload_.files = 1 + static_cast<int>(kernel.Random(3));
   workload_.record_bytes = 20 + kernel.Random(400);
-  workload_.pace = milliseconds(2 + kernel.Random(20));
+  workload_.pace = WorkloadOptions::kBriskest + milliseconds(kernel.Random(20));
   workload_.conditional = kernel.Chance(0.4) ? 0.15 : 0;
   workload_.readers = 1 + static_cast<int>(kernel.Random(2));
   const uint64_t clients = 2 + kernel.Random(3);

@@ -38,10 +38,12 @@ void Faults::BeginUnanswered(ClientNode& client, Duration asleep) {
   client.Crash();
   for (const auto& server : world_.servers) world_.network.Block(server->host, client.host);
   client.Start();
+  world_.brisk_until = kernel_.now() + milliseconds(100);
   Later(Between(100, 240), [this, &client, asleep] {
     if (client.host.up) Pause(client.host, asleep);
   });
-  HealLater(milliseconds(800), milliseconds(1000));
+  // A stream that gets nothing across for so long is given up.
+  HealLater(milliseconds(1000), milliseconds(1200));
 }
 
 // Meanwhile the chunk is parked, and then sealed as the log has it, because a
@@ -65,6 +67,17 @@ void Faults::LoseMemberOfParked(int tries) {
     return machines_.crash_server_for(*members[kernel_.Random(members.size())], kernel_.Chance(0.5),
                                       milliseconds(7000));
   if (tries > 0) Later(milliseconds(100), [this, tries] { LoseMemberOfParked(tries - 1); });
+}
+
+// Meanwhile the chunk fills, and the next one too, under its live session: what it
+// took part in is two chunks ago.
+void Faults::SleepAcrossRolls() {
+  ClientNode& client = AnyClient();
+  if (!client.host.up) return;
+  const Duration asleep = Between(1500, 3000);
+  Occupy(asleep + milliseconds(600));
+  BeginUnanswered(client, asleep);
+  world_.brisk_until = kernel_.now() + asleep;
 }
 
 // Meanwhile its session ends and then the chunk: the next one has forgotten it, and

@@ -30,6 +30,8 @@ struct World {
   Duration session_timeout = seconds(4);
   // Nobody writes until then: chunks are idle now and then.
   Duration quiet_until{};
+  // Everybody writes as fast as can be until then: chunks fill, and others follow.
+  Duration brisk_until{};
   // The master has logged that a chunk is being recovered.
   std::function<void(ChunkHandle)> on_recovery;
   // A server has answered a fence with what it holds.
