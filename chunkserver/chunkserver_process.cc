@@ -136,6 +136,7 @@ std::shared_ptr<FrameLink::Owner> ChunkserverProcess::Parts::OnLink(
       return std::make_shared<PeerStreamServer>(link, *engine, *membership);
     case LinkKind::kCalls:
       return std::make_shared<CallStream>(link, *reader, *membership, *readers);
+    case LinkKind::kMaster: break;
   }
   return nullptr;
 }

@@ -71,6 +71,7 @@ ClientImpl::~ClientImpl() {
   for (const auto& state : files_->States())
     state->appender->Fail(MakeError(v1::SHUTTING_DOWN, "the client was closed"));
   files_->Stop();
+  master_->Stop();
   chunks_->Stop();
   links_->Stop();
   timers_.reset();

@@ -22,7 +22,8 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
   if (options.master.empty()) return MakeError(v1::INVALID, "no master is named (host:port)");
   if (options.description.empty()) options.description = DefaultDescription();
   static const SystemClock clock;
-  std::unique_ptr<MasterClient> master = MasterClient::Create(options.master, clock);
+  std::unique_ptr<Executor> timers = MakeThreadExecutor("afs-timers");
+  std::unique_ptr<MasterClient> master = MasterClient::Create(options.master, *timers, clock);
   absl::StatusOr<std::unique_ptr<Session>> session =
       Session::Open(*master, clock, {options.cluster_uuid, options.description},
                     clock.Monotonic() + options.connect_timeout);
@@ -32,7 +33,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
                                              FromAbsl(session.status().message()),
                                              "): is appendfs-master running there?"));
   }
-  return std::make_unique<ClientImpl>(std::move(options), MakeThreadExecutor("afs-timers"),
+  return std::make_unique<ClientImpl>(std::move(options), std::move(timers),
                                       MakeThreadExecutor("afs-background"), std::move(master),
                                       *std::move(session));
 }

@@ -6,12 +6,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_split.h"
-#include "client/call_count.h"
-#include "common/rpc/channel.h"
-#include "common/rpc/status.h"
+#include "absl/synchronization/notification.h"
+#include "common/link/call_link.h"
 #include "common/str_cat.h"
-#include "proto/master.grpc.pb.h"
 
 namespace appendfs {
 namespace {
@@ -20,142 +19,151 @@ constexpr Duration kFirstBackoff = std::chrono::milliseconds(10);
 constexpr Duration kLongestBackoff = std::chrono::milliseconds(250);
 // One attempt; a master that is silent for longer is asked again.
 constexpr Duration kAttempt = std::chrono::seconds(5);
+// A connection on which nothing came for this long while an attempt ran is not
+// trusted with the next one.
+constexpr Duration kSilence = kAttempt / 2;
 
 // Is the error the transport's or a starting master's, not the call's?
 bool IsAway(const absl::Status& status) {
   return IsTransient(status) && !HasReason(status, v1::INTERRUPTED);
 }
 
-class GrpcMasterClient final : public MasterClient {
+using Question = v1::MasterCall;
+using Answer = v1::MasterAnswer;
+
+class LinkMasterClient final : public MasterClient {
  public:
-  GrpcMasterClient(std::string addresses, const Clock& clock) : clock_(clock) {
-    for (absl::string_view part : absl::StrSplit(ToAbsl(addresses), ',', absl::SkipWhitespace())) {
-      auto peer = std::make_unique<Peer>();
-      peer->address = std::string(part);
-      peer->stub = v1::Master::NewStub(MakeChannel(peer->address));
-      peers_.push_back(std::move(peer));
-    }
+  LinkMasterClient(std::string addresses, Executor& timers, const Clock& clock) : clock_(clock) {
+    for (absl::string_view part : absl::StrSplit(ToAbsl(addresses), ',', absl::SkipWhitespace()))
+      peers_.push_back(std::make_shared<MasterCallLink>(
+          threads_, timers, clock, std::string(absl::StripAsciiWhitespace(part)), ""));
   }
-  ~GrpcMasterClient() override { calls_.AwaitNone(); }
+  ~LinkMasterClient() override { Stop(); }
 
   // clang-format off
-  Result<v1::OpenSessionResponse> Call(const v1::OpenSessionRequest& r, Duration d) override { return Repeat(&Stub::OpenSession, r, d); }
-  Result<v1::KeepAliveResponse> Call(const v1::KeepAliveRequest& r, Duration d) override { return Repeat(&Stub::KeepAlive, r, d); }
-  Result<v1::CloseSessionResponse> Call(const v1::CloseSessionRequest& r, Duration d) override { return Repeat(&Stub::CloseSession, r, d); }
-  Result<v1::Entry> Call(const v1::LookupRequest& r, Duration d) override { return Repeat(&Stub::Lookup, r, d); }
-  Result<v1::Entry> Call(const v1::GetAttributesRequest& r, Duration d) override { return Repeat(&Stub::GetAttributes, r, d); }
-  Result<v1::Entry> Call(const v1::SetAttributesRequest& r, Duration d) override { return Repeat(&Stub::SetAttributes, r, d); }
-  Result<v1::MakeNodeResponse> Call(const v1::MakeNodeRequest& r, Duration d) override { return Repeat(&Stub::MakeNode, r, d); }
-  Result<v1::ReadLinkResponse> Call(const v1::ReadLinkRequest& r, Duration d) override { return Repeat(&Stub::ReadLink, r, d); }
-  Result<v1::Entry> Call(const v1::LinkRequest& r, Duration d) override { return Repeat(&Stub::Link, r, d); }
-  Result<v1::UnlinkResponse> Call(const v1::UnlinkRequest& r, Duration d) override { return Repeat(&Stub::Unlink, r, d); }
-  Result<v1::RenameResponse> Call(const v1::RenameRequest& r, Duration d) override { return Repeat(&Stub::Rename, r, d); }
-  Result<v1::ReadDirectoryResponse> Call(const v1::ReadDirectoryRequest& r, Duration d) override { return Repeat(&Stub::ReadDirectory, r, d); }
-  Result<v1::StatFsResponse> Call(const v1::StatFsRequest& r, Duration d) override { return Repeat(&Stub::StatFs, r, d); }
-  Result<v1::GetXattrResponse> Call(const v1::GetXattrRequest& r, Duration d) override { return Repeat(&Stub::GetXattr, r, d); }
-  Result<v1::ListXattrsResponse> Call(const v1::ListXattrsRequest& r, Duration d) override { return Repeat(&Stub::ListXattrs, r, d); }
-  Result<v1::SetXattrResponse> Call(const v1::SetXattrRequest& r, Duration d) override { return Repeat(&Stub::SetXattr, r, d); }
-  Result<v1::RemoveXattrResponse> Call(const v1::RemoveXattrRequest& r, Duration d) override { return Repeat(&Stub::RemoveXattr, r, d); }
-  Result<v1::FilePlan> Call(const v1::OpenRequest& r, Duration d) override { return Repeat(&Stub::Open, r, d); }
-  Result<v1::ReleaseResponse> Call(const v1::ReleaseRequest& r, Duration d) override { return Repeat(&Stub::Release, r, d); }
-  Result<v1::FilePlan> Call(const v1::GetPlanRequest& r, Duration d) override { return Repeat(&Stub::GetPlan, r, d); }
+  Result<v1::OpenSessionResponse> Call(const v1::OpenSessionRequest& r, Duration d) override { return Repeat(&Question::mutable_open_session, &Answer::mutable_open_session, r, d); }
+  Result<v1::KeepAliveResponse> Call(const v1::KeepAliveRequest& r, Duration d) override { return Repeat(&Question::mutable_keep_alive, &Answer::mutable_keep_alive, r, d); }
+  Result<v1::CloseSessionResponse> Call(const v1::CloseSessionRequest& r, Duration d) override { return Repeat(&Question::mutable_close_session, &Answer::mutable_close_session, r, d); }
+  Result<v1::Entry> Call(const v1::LookupRequest& r, Duration d) override { return Repeat(&Question::mutable_lookup, &Answer::mutable_entry, r, d); }
+  Result<v1::Entry> Call(const v1::GetAttributesRequest& r, Duration d) override { return Repeat(&Question::mutable_get_attributes, &Answer::mutable_entry, r, d); }
+  Result<v1::Entry> Call(const v1::SetAttributesRequest& r, Duration d) override { return Repeat(&Question::mutable_set_attributes, &Answer::mutable_entry, r, d); }
+  Result<v1::MakeNodeResponse> Call(const v1::MakeNodeRequest& r, Duration d) override { return Repeat(&Question::mutable_make_node, &Answer::mutable_make_node, r, d); }
+  Result<v1::ReadLinkResponse> Call(const v1::ReadLinkRequest& r, Duration d) override { return Repeat(&Question::mutable_read_link, &Answer::mutable_read_link, r, d); }
+  Result<v1::Entry> Call(const v1::LinkRequest& r, Duration d) override { return Repeat(&Question::mutable_link, &Answer::mutable_entry, r, d); }
+  Result<v1::UnlinkResponse> Call(const v1::UnlinkRequest& r, Duration d) override { return Repeat(&Question::mutable_unlink, &Answer::mutable_unlink, r, d); }
+  Result<v1::RenameResponse> Call(const v1::RenameRequest& r, Duration d) override { return Repeat(&Question::mutable_rename, &Answer::mutable_rename, r, d); }
+  Result<v1::ReadDirectoryResponse> Call(const v1::ReadDirectoryRequest& r, Duration d) override { return Repeat(&Question::mutable_read_directory, &Answer::mutable_read_directory, r, d); }
+  Result<v1::StatFsResponse> Call(const v1::StatFsRequest& r, Duration d) override { return Repeat(&Question::mutable_stat_fs, &Answer::mutable_stat_fs, r, d); }
+  Result<v1::GetXattrResponse> Call(const v1::GetXattrRequest& r, Duration d) override { return Repeat(&Question::mutable_get_xattr, &Answer::mutable_get_xattr, r, d); }
+  Result<v1::ListXattrsResponse> Call(const v1::ListXattrsRequest& r, Duration d) override { return Repeat(&Question::mutable_list_xattrs, &Answer::mutable_list_xattrs, r, d); }
+  Result<v1::SetXattrResponse> Call(const v1::SetXattrRequest& r, Duration d) override { return Repeat(&Question::mutable_set_xattr, &Answer::mutable_set_xattr, r, d); }
+  Result<v1::RemoveXattrResponse> Call(const v1::RemoveXattrRequest& r, Duration d) override { return Repeat(&Question::mutable_remove_xattr, &Answer::mutable_remove_xattr, r, d); }
+  Result<v1::FilePlan> Call(const v1::OpenRequest& r, Duration d) override { return Repeat(&Question::mutable_open, &Answer::mutable_plan, r, d); }
+  Result<v1::ReleaseResponse> Call(const v1::ReleaseRequest& r, Duration d) override { return Repeat(&Question::mutable_release, &Answer::mutable_release, r, d); }
+  Result<v1::FilePlan> Call(const v1::GetPlanRequest& r, Duration d) override { return Repeat(&Question::mutable_get_plan, &Answer::mutable_plan, r, d); }
   // clang-format on
 
   void OpenTail(const v1::OpenTailRequest& request, Duration deadline,
                 absl::AnyInvocable<void(Result<v1::Chunk>) &&> done) override {
-    struct State {
-      grpc::ClientContext context;
-      v1::OpenTailRequest request;
-      v1::OpenTailResponse response;
-      absl::AnyInvocable<void(Result<v1::Chunk>) &&> done;
-    };
-    auto* state = new State;
-    state->request = request;
-    state->done = std::move(done);
-    SetDeadline(state->context, std::max<Duration>(deadline - clock_.Monotonic(), kFirstBackoff));
-    Peer* peer = &Current();
-    calls_.Add();
-    peer->stub->async()->OpenTail(
-        &state->context, &state->request, &state->response,
-        [this, peer, state](grpc::Status status) {
-          if (status.ok()) {
-            std::move(state->done)(std::move(*state->response.mutable_tail()));
-          } else {
-            absl::Status error = FromGrpc(status, Name(*peer));
-            if (HasReason(error, v1::UNREACHABLE)) Next(*peer);
-            std::move(state->done)(error);
-          }
-          delete state;
-          calls_.Remove();
+    Question question;
+    *question.mutable_open_tail() = request;
+    MasterCallLink& peer = Current();
+    Ask(peer, std::move(question), std::max(deadline, clock_.Monotonic() + kFirstBackoff),
+        [this, &peer, done = std::move(done)](Result<Answer> answer) mutable {
+          if (answer.ok())
+            return std::move(done)(std::move(*answer->mutable_open_tail()->mutable_tail()));
+          if (HasReason(answer.status(), v1::UNREACHABLE)) Next(peer);
+          std::move(done)(answer.status());
         });
   }
 
   void ReportReplica(const v1::ReportReplicaRequest& request) override {
-    struct State {
-      grpc::ClientContext context;
-      v1::ReportReplicaRequest request;
-      v1::ReportReplicaResponse response;
-    };
-    auto* state = new State;
-    state->request = request;
-    SetDeadline(state->context, kAttempt);
-    calls_.Add();
-    Current().stub->async()->ReportReplica(&state->context, &state->request, &state->response,
-                                           [this, state](grpc::Status) {
-                                             delete state;
-                                             calls_.Remove();
-                                           });
+    Question question;
+    *question.mutable_report_replica() = request;
+    Ask(Current(), std::move(question), clock_.Monotonic() + kAttempt, [](const auto&) {});
+  }
+
+  void Stop() override {
+    for (const auto& peer : peers_) peer->Stop();
+    threads_.Stop();
   }
 
  private:
-  using Stub = v1::Master::Stub;
-  struct Peer {
-    std::string address;
-    std::unique_ptr<Stub> stub;
-  };
-
-  static std::string Name(const Peer& peer) { return "master " + peer.address; }
-  Peer& Current() { return *peers_[current_.load(std::memory_order_relaxed) % peers_.size()]; }
+  MasterCallLink& Current() {
+    return *peers_[current_.load(std::memory_order_relaxed) % peers_.size()];
+  }
   // Goes on to the next address, unless another call has done so.
-  void Next(const Peer& failed) {
+  void Next(const MasterCallLink& failed) {
     unsigned current = current_.load(std::memory_order_relaxed);
     if (peers_.size() > 1 && peers_[current % peers_.size()].get() == &failed)
       current_.compare_exchange_strong(current, current + 1, std::memory_order_relaxed);
   }
 
+  // One attempt.
+  void Ask(MasterCallLink& peer, Question question, Duration deadline,
+           absl::AnyInvocable<void(Result<Answer>) &&> done) {
+    const Duration patience = std::max<Duration>(deadline - clock_.Monotonic(), Duration::zero());
+    question.set_patience_ms(static_cast<uint32_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(patience).count()));
+    peer.Call(std::move(question), deadline,
+              [&peer, done = std::move(done)](Result<MasterCallLink::Answer> answer) mutable {
+                if (!answer.ok()) return std::move(done)(Named(answer.status()));
+                if (answer->header.answer_case() == Answer::ANSWER_NOT_SET)
+                  return std::move(done)(MakeError(
+                      v1::INVALID, StrCat("master ", peer.address(), ": an answer is empty")));
+                std::move(done)(std::move(answer->header));
+              });
+  }
+  static absl::Status Named(const absl::Status& status) {
+    if (!HasReason(status, v1::UNREACHABLE)) return status;
+    return MakeError(v1::UNREACHABLE, StrCat("master ", FromAbsl(status.message())));
+  }
+
+  Result<Answer> AskAndWait(MasterCallLink& peer, Question question, Duration deadline) {
+    absl::Notification answered;
+    Result<Answer> result;
+    Ask(peer, std::move(question), deadline, [&](Result<Answer> answer) {
+      result = std::move(answer);
+      answered.Notify();
+    });
+    answered.WaitForNotification();
+    return result;
+  }
+
   template <class Request, class Response>
-  Result<Response> Repeat(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                                       Response*),
+  Result<Response> Repeat(Request* (Question::*put)(), Response* (Answer::*take)(),
                           const Request& request, Duration deadline) {
     Duration backoff = kFirstBackoff;
     while (true) {
-      Peer& peer = Current();
-      Duration left = deadline - clock_.Monotonic();
-      grpc::ClientContext context;
-      SetDeadline(context, std::clamp<Duration>(left, kFirstBackoff, kAttempt));
-      Response response;
-      grpc::Status status = (peer.stub.get()->*method)(&context, request, &response);
-      if (status.ok()) return response;
-      absl::Status error = FromGrpc(status, Name(peer));
-      if (!IsAway(error)) return error;
+      MasterCallLink& peer = Current();
+      Question question;
+      *(question.*put)() = request;
+      const Duration now = clock_.Monotonic();
+      Result<Answer> answer =
+          AskAndWait(peer, std::move(question),
+                     now + std::clamp<Duration>(deadline - now, kFirstBackoff, kAttempt));
+      if (answer.ok()) return std::move(*((*answer).*take)());
+      if (!IsAway(answer.status())) return answer.status();
+      if (HasReason(answer.status(), v1::TIMED_OUT))
+        peer.BreakIfSilentSince(clock_.Monotonic() - kSilence);
       Next(peer);
-      left = deadline - clock_.Monotonic();
-      if (left <= backoff) return error;
+      if (deadline - clock_.Monotonic() <= backoff) return answer.status();
       std::this_thread::sleep_for(backoff);
       backoff = std::min(backoff * 2, kLongestBackoff);
     }
   }
 
   const Clock& clock_;
-  std::vector<std::unique_ptr<Peer>> peers_;
+  IoThreads threads_{"master-link"};
+  std::vector<std::shared_ptr<MasterCallLink>> peers_;
   std::atomic<unsigned> current_{0};
-  CallCount calls_;
 };
 
 }  // namespace
 
-std::unique_ptr<MasterClient> MasterClient::Create(std::string addresses, const Clock& clock) {
-  return std::make_unique<GrpcMasterClient>(std::move(addresses), clock);
+std::unique_ptr<MasterClient> MasterClient::Create(std::string addresses, Executor& timers,
+                                                   const Clock& clock) {
+  return std::make_unique<LinkMasterClient>(std::move(addresses), timers, clock);
 }
 
 }  // namespace appendfs

@@ -5,6 +5,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "common/clock.h"
+#include "common/executor.h"
 #include "common/status.h"
 #include "proto/master.pb.h"
 
@@ -19,8 +20,13 @@ namespace appendfs {
 class MasterClient {
  public:
   // `addresses`: host:port, several separated by commas.
-  static std::unique_ptr<MasterClient> Create(std::string addresses, const Clock& clock);
-  virtual ~MasterClient() = default;  // waits for running calls
+  // `timers` ends attempts whose time is over.
+  static std::unique_ptr<MasterClient> Create(std::string addresses, Executor& timers,
+                                              const Clock& clock);
+  virtual ~MasterClient() = default;
+  // Ends all calls, UNREACHABLE, and returns after the last callback; later
+  // calls end at once.
+  virtual void Stop() {}
 
   template <class Response>
   using Result = absl::StatusOr<Response>;
@@ -47,7 +53,7 @@ class MasterClient {
   virtual Result<v1::FilePlan> Call(const v1::GetPlanRequest&, Duration deadline) = 0;
   // clang-format on
 
-  // One attempt, answered from a thread of gRPC by `deadline`.
+  // One attempt, answered by `deadline` from a thread of the link, the timers or Stop.
   virtual void OpenTail(const v1::OpenTailRequest& request, Duration deadline,
                         absl::AnyInvocable<void(Result<v1::Chunk>) &&> done) = 0;
   // One attempt; nobody waits for it.

@@ -4,6 +4,7 @@
 #include <grpcpp/impl/codegen/service_type.h>
 
 #include "common/clock.h"
+#include "common/link/shared_port.h"
 #include "common/rpc/server.h"
 #include "common/server_file_system.h"
 #include "common/str_cat.h"
@@ -11,7 +12,7 @@
 #include "master/namespace/meta_machine.h"
 #include "master/rocksdb_meta_log.h"
 #include "master/rpc/admin_service.h"
-#include "master/rpc/master_service.h"
+#include "master/rpc/client_stream.h"
 #include "master/rpc/registry_service.h"
 #include "master/sessions/open_inodes.h"
 #include "master/sessions/sessions.h"
@@ -20,6 +21,8 @@ namespace appendfs {
 namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(2);  // for calls under way at the end
+// A read that must wait for the disk holds up the other clients of its thread.
+constexpr int kLinkThreads = 4;
 
 class RunningMaster final : public MasterProcess {
  public:
@@ -46,37 +49,56 @@ class RunningMaster final : public MasterProcess {
 
     MasterParts parts{*opened_.log, open_inodes_,         *sessions_,          *chunks_,
                       clock_,       opened_.cluster_uuid, opened_.incarnation, options.chunk_bytes};
-    services_.push_back(MakeMasterService(parts));
+    calls_ = std::make_unique<MasterCalls>(parts);
     services_.push_back(MakeAdminService(parts));
     services_.push_back(MakeRegistryService(*chunks_));
     std::vector<grpc::Service*> services;
     for (const auto& service : services_) services.push_back(service.get());
-    APPENDFS_ASSIGN_OR_RETURN(server_, RpcServer::Start(options.listen, services));
+    APPENDFS_ASSIGN_OR_RETURN(server_, RpcServer::StartPortless(services));
+    APPENDFS_ASSIGN_OR_RETURN(port_,
+                              SharedPort::Listen(links_, options.listen, OnLink(), OnOther()));
     return absl::OkStatus();
   }
 
   ~RunningMaster() override {
+    if (port_) port_->Close();
     if (server_) server_->Shutdown(kPatience);
+    // The log answers what it has been given, over links that are still there.
     if (opened_.log) opened_.log->Stop();
+    links_.Stop();
     // The services' reactors are gone with the server; members go in the
     // opposite order of their making.
   }
 
-  int port() const override { return server_->port(); }
+  int port() const override { return port_->port(); }
   std::string cluster_uuid() const override { return opened_.cluster_uuid; }
   uint64_t incarnation() const override { return opened_.incarnation; }
 
  private:
+  SharedPort::OnLink OnLink() {
+    return [this](LinkKind kind,
+                  const std::shared_ptr<FrameLink>& link) -> std::shared_ptr<FrameLink::Owner> {
+      if (kind != LinkKind::kMaster) return nullptr;
+      return std::make_shared<ClientStream>(link, *calls_);
+    };
+  }
+  SharedPort::OnOther OnOther() {
+    return [this](int descriptor) { server_->Adopt(descriptor); };
+  }
+
+  IoThreads links_{"links", kLinkThreads};  // first: answers that come late hold links
   const std::unique_ptr<FileSystem> files_ = MakeServerFileSystem();
   std::unique_ptr<FileSystem::Lock> lock_;
   const SystemClock clock_{};
   MetaMachine machine_;
   OpenInodes open_inodes_;
+  std::unique_ptr<MasterCalls> calls_;  // what the log and the chunks still answer goes by them
   OpenedMetaLog opened_;
   std::unique_ptr<Sessions> sessions_;
   std::unique_ptr<ChunkManager> chunks_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<RpcServer> server_;
+  std::shared_ptr<SharedPort> port_;
 };
 
 }  // namespace

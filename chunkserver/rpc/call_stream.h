@@ -8,7 +8,7 @@
 #include "chunkserver/engine/chunk_reader.h"
 #include "chunkserver/engine/membership.h"
 #include "chunkserver/engine/worker_pool.h"
-#include "chunkserver/rpc/server_stream.h"
+#include "common/link/server_stream.h"
 #include "proto/chunkserver.pb.h"
 
 namespace appendfs {

@@ -5,7 +5,7 @@
 
 #include "chunkserver/engine/engine.h"
 #include "chunkserver/engine/membership.h"
-#include "chunkserver/rpc/server_stream.h"
+#include "common/link/server_stream.h"
 #include "proto/chunkserver.pb.h"
 
 namespace appendfs {

@@ -11,19 +11,20 @@
 namespace appendfs {
 
 // One connection, from its making to its end.
-class CallLink::Stream final : public FrameLink::Owner,
-                               public std::enable_shared_from_this<Stream> {
+template <class Calls>
+class BasicCallLink<Calls>::Stream final : public FrameLink::Owner,
+                                           public std::enable_shared_from_this<Stream> {
  public:
-  Stream(std::shared_ptr<CallLink> owner, std::shared_ptr<FrameLink> way)
+  Stream(std::shared_ptr<BasicCallLink> owner, std::shared_ptr<FrameLink> way)
       : owner_(std::move(owner)), way_(std::move(way)) {
     calls_.AddAlone([this](auto& parcel) {
-      v1::DataHello& hello = *parcel.header.mutable_hello();
+      auto& hello = *parcel.header.mutable_hello();
       *hello.mutable_version() = OurProtocol();
       hello.set_cluster_uuid(owner_->cluster_uuid_);
     });
   }
-  void Begin() { way_->Begin(shared_from_this()); }
-  void Add(v1::DataCall call) {
+  void Begin() { way_->Begin(this->shared_from_this()); }
+  void Add(typename Calls::Call call) {
     calls_.AddAlone([&](auto& parcel) { parcel.header = std::move(call); });
   }
   void WriteNext() {
@@ -35,10 +36,10 @@ class CallLink::Stream final : public FrameLink::Owner,
   void Close() { way_->Close(); }
 
   absl::Status OnFrame(const FrameParser::Frame& frame) override {
-    APPENDFS_ASSIGN_OR_RETURN(auto header, ParseHeader<v1::DataAnswer>(frame));
+    APPENDFS_ASSIGN_OR_RETURN(auto header, ParseHeader<typename Calls::Answer>(frame));
     if (header.has_refusal()) return FromProto(header.refusal());
     if (header.has_version())
-      return CheckProtocol(header.version(), StrCat("chunkserver ", owner_->address_));
+      return CheckProtocol(header.version(), StrCat(Calls::kPeer, " ", owner_->address_));
     owner_->OnAnswer({std::move(header), frame.payload});
     return absl::OkStatus();
   }
@@ -52,20 +53,22 @@ class CallLink::Stream final : public FrameLink::Owner,
   }
 
  private:
-  const std::shared_ptr<CallLink> owner_;
+  const std::shared_ptr<BasicCallLink> owner_;
   const std::shared_ptr<FrameLink> way_;
-  ParcelQueue<v1::DataCall> calls_;
+  ParcelQueue<typename Calls::Call> calls_;
 };
 
-void CallLink::Call(v1::DataCall call, Duration deadline, Done done) {
+template <class Calls>
+void BasicCallLink<Calls>::Call(typename Calls::Call call, Duration deadline, Done done) {
   std::shared_ptr<Stream> stream;
   bool begin = false;
   {
     absl::MutexLock lock(&mutex_);
     if (!stopped_) {
       if (stream_ == nullptr) {
-        stream_ = std::make_shared<Stream>(shared_from_this(),
-                                           FrameLink::To(threads_, address_, LinkKind::kCalls));
+        stream_ = std::make_shared<Stream>(this->shared_from_this(),
+                                           FrameLink::To(threads_, address_, Calls::kKind));
+        heard_ = clock_.Monotonic();
         begin = true;
       }
       stream = stream_;
@@ -80,10 +83,12 @@ void CallLink::Call(v1::DataCall call, Duration deadline, Done done) {
   stream->WriteNext();
 }
 
-void CallLink::OnAnswer(Answer answer) {
-  PendingCalls::node_type call;
+template <class Calls>
+void BasicCallLink<Calls>::OnAnswer(Answer answer) {
+  typename PendingCalls::node_type call;
   {
     absl::MutexLock lock(&mutex_);
+    heard_ = clock_.Monotonic();
     call = pending_.extract(answer.header.id());
   }
   if (call.empty()) return;  // answered too late
@@ -93,7 +98,8 @@ void CallLink::OnAnswer(Answer answer) {
     std::move(call.mapped().done)(std::move(answer));
 }
 
-void CallLink::OnEnded(const Stream* stream, const absl::Status& why) {
+template <class Calls>
+void BasicCallLink<Calls>::OnEnded(const Stream* stream, const absl::Status& why) {
   PendingCalls ended;
   {
     absl::MutexLock lock(&mutex_);
@@ -104,16 +110,18 @@ void CallLink::OnEnded(const Stream* stream, const absl::Status& why) {
   for (auto& [id, call] : ended) std::move(call.done)(why);
 }
 
-void CallLink::Watch(Duration deadline) {
+template <class Calls>
+void BasicCallLink<Calls>::Watch(Duration deadline) {
   if (deadline >= watching_) return;
   watching_ = deadline;
   timers_.PostAfter(std::max(deadline - clock_.Monotonic(), Duration::zero()),
-                    [weak = weak_from_this(), deadline] {
+                    [weak = this->weak_from_this(), deadline] {
                       if (auto self = weak.lock()) self->ExpireDue(deadline);
                     });
 }
 
-void CallLink::ExpireDue(Duration watched) {
+template <class Calls>
+void BasicCallLink<Calls>::ExpireDue(Duration watched) {
   std::vector<Done> due;
   {
     absl::MutexLock lock(&mutex_);
@@ -132,10 +140,21 @@ void CallLink::ExpireDue(Duration watched) {
     if (next != Duration::max()) Watch(next);
   }
   for (Done& done : due)
-    std::move(done)(MakeError(v1::TIMED_OUT, StrCat("chunkserver ", address_, ": no answer")));
+    std::move(done)(MakeError(v1::TIMED_OUT, StrCat(Calls::kPeer, " ", address_, ": no answer")));
 }
 
-void CallLink::Stop() {
+template <class Calls>
+void BasicCallLink<Calls>::BreakIfSilentSince(Duration since) {
+  std::shared_ptr<Stream> stream;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (heard_ <= since) stream = stream_;
+  }
+  if (stream != nullptr) stream->Close();
+}
+
+template <class Calls>
+void BasicCallLink<Calls>::Stop() {
   std::shared_ptr<Stream> stream;
   PendingCalls ended;
   {
@@ -148,6 +167,9 @@ void CallLink::Stop() {
   for (auto& [id, call] : ended)
     std::move(call.done)(MakeError(v1::UNREACHABLE, StrCat(address_, ": closing")));
 }
+
+template class BasicCallLink<DataCalls>;
+template class BasicCallLink<CallsToMaster>;
 
 std::shared_ptr<CallLink> CallLinks::To(const std::string& address,
                                         const std::string& cluster_uuid) {

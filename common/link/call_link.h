@@ -14,23 +14,39 @@
 #include "common/executor.h"
 #include "common/link/frame_link.h"
 #include "proto/chunkserver.pb.h"
+#include "proto/master_calls.pb.h"
 
 namespace appendfs {
 
-// Calls to one server over a link of kind kCalls, which is made when it is
-// first needed and again after it broke. Thread-safe.
-class CallLink : public std::enable_shared_from_this<CallLink> {
+// What may be asked over a link: a question that carries an id, and what answers it.
+struct DataCalls {
+  using Call = v1::DataCall;
+  using Answer = v1::DataAnswer;
+  static constexpr LinkKind kKind = LinkKind::kCalls;
+  static constexpr const char* kPeer = "chunkserver";
+};
+struct CallsToMaster {
+  using Call = v1::MasterCall;
+  using Answer = v1::MasterAnswer;
+  static constexpr LinkKind kKind = LinkKind::kMaster;
+  static constexpr const char* kPeer = "master";
+};
+
+// Calls to one server over a link, which is made when it is first needed and
+// again after it broke. Thread-safe.
+template <class Calls>
+class BasicCallLink : public std::enable_shared_from_this<BasicCallLink<Calls>> {
  public:
   struct Answer {
-    v1::DataAnswer header;
+    typename Calls::Answer header;
     Buffer payload;
   };
   // On the link's thread, the timers' or, when stopped, the caller's; must not block.
   using Done = absl::AnyInvocable<void(absl::StatusOr<Answer>) &&>;
 
   // `timers` ends calls whose deadline has passed.
-  CallLink(IoThreads& threads, Executor& timers, const Clock& clock, std::string address,
-           std::string cluster_uuid)
+  BasicCallLink(IoThreads& threads, Executor& timers, const Clock& clock, std::string address,
+                std::string cluster_uuid)
       : threads_(threads),
         timers_(timers),
         clock_(clock),
@@ -41,7 +57,11 @@ class CallLink : public std::enable_shared_from_this<CallLink> {
 
   // One attempt, answered once, by `deadline` (Clock::Monotonic): what the other
   // side said, UNREACHABLE or TIMED_OUT. `call` has no id yet.
-  void Call(v1::DataCall call, Duration deadline, Done done);
+  void Call(typename Calls::Call call, Duration deadline, Done done);
+  // Breaks the connection if nothing has been heard on it since then: it may
+  // lead to a host that is gone, and the next call makes another. Its calls
+  // end, UNREACHABLE.
+  void BreakIfSilentSince(Duration since);
   // Ends all calls, UNREACHABLE; later ones too.
   void Stop();
 
@@ -67,12 +87,17 @@ class CallLink : public std::enable_shared_from_this<CallLink> {
   absl::Mutex mutex_;
   std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mutex_);  // null: none now
   PendingCalls pending_ ABSL_GUARDED_BY(mutex_);
+  Duration heard_ ABSL_GUARDED_BY(mutex_){};  // when the last answer came
   uint64_t last_id_ ABSL_GUARDED_BY(mutex_) = 0;
   Duration watching_ ABSL_GUARDED_BY(mutex_) = Duration::max();  // when ExpireDue runs next
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-// The call links of a process, one per address; never shrinks. Thread-safe.
+using CallLink = BasicCallLink<DataCalls>;
+using MasterCallLink = BasicCallLink<CallsToMaster>;
+
+// The call links of a process to chunkservers, one per address; never shrinks.
+// Thread-safe.
 class CallLinks {
  public:
   CallLinks(IoThreads& threads, Executor& timers, const Clock& clock)

@@ -46,7 +46,8 @@ std::optional<LinkKind> ReadGreeting(std::string_view bytes) {
   switch (const auto kind = static_cast<LinkKind>(bytes[4])) {
     case LinkKind::kAppend:
     case LinkKind::kReplicate:
-    case LinkKind::kCalls: return kind;
+    case LinkKind::kCalls:
+    case LinkKind::kMaster: return kind;
   }
   return std::nullopt;
 }

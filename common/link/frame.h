@@ -26,18 +26,19 @@ namespace appendfs {
 //     8     header: a protobuf message
 //           payload: bytes that protobuf never sees
 //
-// What the messages of a kind are stands in proto/chunkserver.proto; who checks
-// versions and identities is the first of them.
+// What the messages of a kind are stands in proto/chunkserver.proto and
+// proto/master_calls.proto; who checks versions and identities is the first of them.
 
 enum class LinkKind : uint8_t {
   kAppend = 1,     // AppendRequest, AppendReply
   kReplicate = 2,  // ReplicateRequest, ReplicateReply
   kCalls = 3,      // DataCall, DataAnswer
+  kMaster = 4,     // MasterCall, MasterAnswer
 };
 
 inline constexpr size_t kGreetingBytes = 8;
 inline constexpr size_t kFramePrefixBytes = 8;
-inline constexpr size_t kMaxFrameHeaderBytes = 16u << 20;
+inline constexpr size_t kMaxFrameHeaderBytes = 64u << 20;
 inline constexpr size_t kMaxFramePayloadBytes = 64u << 20;
 
 std::string Greeting(LinkKind kind);

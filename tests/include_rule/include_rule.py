@@ -32,7 +32,6 @@ ADAPTERS = {
             "chunkserver/rpc/control_service.*",
             "chunkserver/rpc/master_link.cc",
             "cli/admin_client.cc",
-            "client/master_client.cc",
             "master/chunks/grpc_server_client.cc",
             "master/master_process.cc",
             "master/rpc/*_service.*",

@@ -1,4 +1,4 @@
-#include "chunkserver/rpc/server_stream.h"
+#include "common/link/server_stream.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
