@@ -7,6 +7,7 @@
 
 #include "common/protocol.h"
 #include "common/str_cat.h"
+#include "common/utf8.h"
 #include "common/wait.h"
 
 namespace appendfs {
@@ -35,7 +36,7 @@ absl::Status Session::OpenNew(Duration deadline) {
   v1::OpenSessionRequest request;
   *request.mutable_version() = OurProtocol();
   request.set_cluster_uuid(cluster_uuid_.empty() ? options_.cluster_uuid : cluster_uuid_);
-  request.set_description(options_.description);
+  request.set_description(ToValidUtf8(options_.description));
   APPENDFS_ASSIGN_OR_RETURN(v1::OpenSessionResponse response, master_.Call(request, deadline));
   APPENDFS_RETURN_IF_ERROR(CheckProtocol(response.version(), "the master"));
   if (cluster_uuid_.empty()) {

@@ -7,6 +7,7 @@
 
 #include "absl/strings/cord.h"
 #include "common/str_cat.h"
+#include "common/utf8.h"
 
 namespace appendfs {
 namespace {
@@ -150,7 +151,7 @@ bool IsTransient(const absl::Status& status) {
 v1::Error ToProto(const absl::Status& status) {
   v1::Error error;
   error.set_reason(ReasonOf(status));
-  error.set_message(std::string(status.message()));
+  error.set_message(ToValidUtf8(FromAbsl(status.message())));
   return error;
 }
 

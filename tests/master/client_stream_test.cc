@@ -101,6 +101,14 @@ TEST_F(ClientStreamTest, Refusal_CarriesReasonAndMessage) {
   EXPECT_TRUE(HasReason(Call(call).status(), v1::VERSION_MISMATCH));
 }
 
+TEST_F(ClientStreamTest, RefusalOfANameThatIsNotUtf8_CanBeRead) {
+  v1::MasterCall call;
+  call.mutable_lookup()->set_client_id(client_);
+  call.mutable_lookup()->set_parent(1);
+  call.mutable_lookup()->set_name("\xff\xfe");
+  EXPECT_TRUE(HasReason(Call(call).status(), v1::NO_ENTRY));
+}
+
 TEST_F(ClientStreamTest, CallOfALaterVersion_IsRefusedAlone) {
   EXPECT_TRUE(HasReason(Call(v1::MasterCall()).status(), v1::INVALID));
   EXPECT_TRUE(Call(MakeFile(1, "f")).ok());
