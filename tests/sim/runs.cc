@@ -14,6 +14,7 @@
 #include <cstring>
 #include <memory>
 
+#include "absl/synchronization/mutex.h"
 #include "common/planted.h"
 #include "common/str_cat.h"
 #include "tests/sim/fixed_addresses.h"
@@ -149,6 +150,8 @@ void RunChild(uint64_t seed, const std::string& plant) {
   FLAGS_stderrthreshold = google::FATAL;
   TraceSink sink;
   google::AddLogSink(&sink);
+  // A tenth of a run otherwise; the unit tests look for lock cycles.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   if (!plant.empty()) Plant(plant);
   auto simulation = std::make_unique<Simulation>(seed, true);
   const std::string failure = simulation->Run();
