@@ -25,6 +25,8 @@ Faults::Faults(World& world, Machines machines, uint64_t plot)
   if (harmful || kernel_.Chance(0.3)) harmable_ = &AnyServer();
   // Parked chunks are not repaired soon.
   if (plot_.Weight(kSleepAcrossPark) > 1) world_.session_timeout = seconds(12);
+  // Clients wait for an answer of the master's a little longer than that.
+  if (plot_.Weight(kSleepAcrossSession) > 1) world_.session_timeout = seconds(2);
   if (plot_.strikes_recoveries)
     world_.on_recovery = [this](ChunkHandle) {
       if (!over_ && kernel_.Chance(0.25)) StrikeRecovery();

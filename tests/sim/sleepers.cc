@@ -80,13 +80,25 @@ void Faults::SleepAcrossRolls() {
   world_.brisk_until = kernel_.now() + asleep;
 }
 
-// Meanwhile its session ends and then the chunk: the next one has forgotten it, and
-// it does not know yet.
+// Before it sleeps it asks the master for another chunk, and there is none: all servers
+// but one are down. Its session ends, and then, as a second one is back, its chunk. The
+// next one has forgotten the client, who still waits for it and must not get it.
 void Faults::SleepAcrossSession() {
   ClientNode& client = AnyClient();
   if (!client.host.up) return;
-  Occupy(milliseconds(7500));
-  BeginUnanswered(client, Between(5000, 6800));
+  Occupy(milliseconds(5000));
+  BeginUnanswered(client, Between(3000, 3300));
+  Later(Between(60, 95), [this] {
+    const ServerNode& spared = AnyServer();
+    Duration down = Between(2600, 2800);
+    for (const auto& server : world_.servers) {
+      if (server.get() == &spared) continue;
+      machines_.crash_server_for(*server, false, down);
+      down += Between(80, 160);
+    }
+    // The next chunk shall not be full when it wakes.
+    world_.quiet_until = kernel_.now() + milliseconds(3500);
+  });
 }
 
 }  // namespace appendfs::sim
