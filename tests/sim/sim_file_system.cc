@@ -116,6 +116,7 @@ void SimFileSystem::Crash(uint64_t seed) {
   std::mt19937_64 random(seed);
   absl::MutexLock lock(&mutex_);
   LoseUnsynced(*root_, random);
+  used_ = UsedBy(*root_);  // a file made may be gone, one removed may be back
   Restart();
 }
 
@@ -166,14 +167,18 @@ void SimFileSystem::LoseUnsynced(Node& node, std::mt19937_64& random) {
     }
   }
   node.unsynced_bytes.clear();
-  used_ -= node.bytes.size();
   node.bytes = node.durable_bytes;
-  used_ += node.bytes.size();
   for (const NameChange& change : node.unsynced_names)
     if (survives()) ApplyNames(change, node.durable_names);
   node.unsynced_names.clear();
   node.names = node.durable_names;
   for (auto& [name, child] : node.names) LoseUnsynced(*child, random);
+}
+
+uint64_t SimFileSystem::UsedBy(const Node& node) {
+  uint64_t bytes = node.bytes.size();
+  for (const auto& [name, child] : node.names) bytes += UsedBy(*child);
+  return bytes;
 }
 
 void SimFileSystem::ApplyBytes(const ByteChange& change, std::string& to) {

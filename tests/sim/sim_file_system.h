@@ -100,6 +100,7 @@ class SimFileSystem final : public FileSystem {
   };
 
   static NodePtr CopyDurable(const Node& node);
+  static uint64_t UsedBy(const Node& node);
   static void ApplyBytes(const ByteChange& change, std::string& to);
   // Whether `change` leaves something else where `earlier` wrote.
   static bool Covers(const ByteChange& change, const ByteChange& earlier);
