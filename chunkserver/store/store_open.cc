@@ -63,6 +63,9 @@ absl::Status StoreCore::MakeDirectory(const Clock& clock) {
 absl::Status StoreCore::Load(const Clock& clock) {
   APPENDFS_RETURN_IF_ERROR(fs_.MakeDirectory(directory_));
   APPENDFS_ASSIGN_OR_RETURN(directory_lock_, fs_.LockFile(layout::LockPath(directory_)));
+  // A file that an earlier process renamed without living to sync the directory
+  // is believed from here on: it must not become the older one again.
+  APPENDFS_RETURN_IF_ERROR(fs_.SyncDirectory(directory_));
   const std::string identity_path = layout::IdentityPath(directory_);
   APPENDFS_ASSIGN_OR_RETURN(bool exists, fs_.Exists(identity_path));
   if (!exists) APPENDFS_RETURN_IF_ERROR(MakeDirectory(clock));

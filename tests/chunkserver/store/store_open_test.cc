@@ -51,6 +51,32 @@ TEST_F(StoreOpenTest, Checkpoint_PowerFailsAtEachOperation_NothingIsLost) {
   }
 }
 
+// A process killed between a rename and the sync of its directory leaves a
+// checkpoint that the next one believes, and by which it reuses the journal.
+TEST_F(StoreOpenTest, Open_AfterAKillInACheckpoint_NeedsNoJournalThatItReuses) {
+  Create(kB);
+  for (uint64_t operation = 1, finished = 0; finished == 0; ++operation) {
+    ASSERT_LT(operation, 200u);
+    const ChunkHandle gone(100 + operation);
+    ASSERT_TRUE(core_->Checkpoint().ok());
+    Reopen();  // what follows lies where the next process begins, too
+    Create(gone);
+    Append(gone, "abc");
+    ASSERT_TRUE(Do(DeleteReplica{gone}).status.ok());
+    fs_.FailPowerAfter(operation);
+    if (core_->Checkpoint().ok() && !fs_.power_is_off()) finished = operation;
+    core_ = nullptr;
+    fs_.Kill();
+    Open();
+    Append(kB, RandomBytes(operation, 50000));
+    auto disk = fs_.DurableCopy();
+    auto later = StoreCore::Open(*disk, clock_, kDirectory, options_);
+    ASSERT_TRUE(later.ok()) << later.status();
+    EXPECT_TRUE((*later)->WasDeleted(gone)) << "operation " << operation;
+    EXPECT_FALSE((*later)->State(kB)->damaged) << "operation " << operation;
+  }
+}
+
 TEST_F(StoreOpenTest, Open_IdentityMissingOrNewer_Refused) {
   Create(kA);
   Append(kA, "abc");
