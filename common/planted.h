@@ -33,6 +33,7 @@
   X(kGrowPastSealed, 0, "seal a longer replica without cutting it") \
   X(kNoDirectorySync, 0, "do not sync directories") \
   X(kCheckpointUnsynced, 0, "trim the journal before chunk files are synced") \
+  X(kRecordBeforeBytes, 0, "note in the journal what is not synced in the chunk file") \
   X(kIgnoreFailedSync, 0, "go on after a failed sync") \
   X(kReplayStaleTail, 0, "replay what an earlier use of a segment left") \
   X(kResendRecut, 0, "cut a batch again when it is sent again") \

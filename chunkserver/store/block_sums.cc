@@ -25,6 +25,10 @@ PartSums SumParts(uint64_t offset, std::string_view payload, uint32_t crc32c) {
   return parts;
 }
 
+size_t CountParts(uint64_t offset, uint64_t length) {
+  return (offset % kBlockBytes + length + kBlockBytes - 1) / kBlockBytes;
+}
+
 uint32_t CombineParts(uint64_t offset, uint64_t length, const PartSums& parts) {
   uint32_t sum = 0;
   for (uint32_t part : parts) {

@@ -15,6 +15,8 @@ using PartSums = absl::InlinedVector<uint32_t, 1>;
 // Of `payload` placed at `offset` of the chunk. A payload within one block is
 // not read: its sum is `crc32c`, which the caller vouches for.
 PartSums SumParts(uint64_t offset, std::string_view payload, uint32_t crc32c);
+// How many there are of `length` bytes.
+size_t CountParts(uint64_t offset, uint64_t length);
 // The checksum of the whole payload, from its parts.
 uint32_t CombineParts(uint64_t offset, uint64_t length, const PartSums& parts);
 

@@ -111,6 +111,7 @@ struct StoreOptions {
   uint64_t max_group_bytes = 4ull << 20;       // payload per group commit
   uint64_t reserved_bytes = 256ull << 20;      // kept free for recovery, sealing and deletion
   uint64_t max_unapplied_bytes = 64ull << 20;  // in memory; beyond it appends wait their turn
+  uint64_t in_place_bytes = 512ull << 10;      // an append as large goes past the journal if it can
 };
 
 // The identity of a data directory, checked at open.

@@ -50,7 +50,8 @@ namespace appendfs::layout {
 //           56 u32 crc32c of the records
 //           60 u32 crc32c of bytes 0…59
 //
-//   record   0 u8  type (1 create, 2 append, 3 fence, 4 conform, 5 delete, 6 damaged)
+//   record   0 u8  type (1 create, 2 append, 3 fence, 4 conform, 5 delete, 6 damaged,
+//                                   7 append in place)
 //            1 u8  flags (bit 0: seal)
 //            2 u16 0
 //            4 u32 bytes that follow the handle
@@ -58,7 +59,8 @@ namespace appendfs::layout {
 //           16 … per type, see record.cc
 //
 // A payload has no header: its length and checksum stand in its append record,
-// so a bad payload is some replica's, not the group's.
+// so a bad payload is some replica's, not the group's. That of an append in
+// place is in the chunk file.
 //
 // Sidecar
 //

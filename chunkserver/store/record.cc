@@ -13,6 +13,7 @@ enum class Type : uint8_t {
   kConform = 4,
   kDelete = 5,
   kDamage = 6,
+  kInPlace = 7,
 };
 constexpr uint8_t kSealFlag = 1;
 
@@ -49,8 +50,50 @@ void Encode(const CreateReplica& create, std::string& out) {
   record->String(create.memory.SerializeAsString());
 }
 
+void EncodeBatch(RecordWriter& record, const AppendBatch& batch, uint32_t length,
+                 uint64_t committed_length) {
+  record->U64(batch.epoch.value());
+  record->U64(batch.offset);
+  record->U32(length);
+  record->U32(batch.crc32c);
+  record->U64(batch.client.value());
+  record->U64(batch.sequence.value());
+  record->U64(batch.mtime_ns);
+  record->U64(committed_length);
+}
+
+// The bytes of the batch are told apart, since they are elsewhere.
+struct Batch {
+  AppendBatch batch;
+  uint32_t length = 0;
+  uint64_t committed_length = 0;
+};
+
+Batch DecodeBatch(ChunkHandle handle, ByteReader& body) {
+  Batch decoded;
+  AppendBatch& batch = decoded.batch;
+  batch.handle = handle;
+  batch.epoch = Epoch(body.U64());
+  batch.offset = body.U64();
+  decoded.length = body.U32();
+  batch.crc32c = body.U32();
+  batch.client = ClientId(body.U64());
+  batch.sequence = Sequence(body.U64());
+  batch.mtime_ns = body.U64();
+  decoded.committed_length = body.U64();
+  return decoded;
+}
+
 void Encode(const AppendRecord& append, std::string& out) {
-  EncodeAppend(append.batch, append.committed_length, out);
+  RecordWriter record(out, Type::kAppend, append.batch.handle);
+  EncodeBatch(record, append.batch, static_cast<uint32_t>(append.batch.payload.size()),
+              append.committed_length);
+}
+
+void Encode(const InPlaceRecord& append, std::string& out) {
+  RecordWriter record(out, Type::kInPlace, append.batch.handle);
+  EncodeBatch(record, append.batch, append.length, append.committed_length);
+  for (uint32_t sum : append.parts) record->U32(sum);
 }
 
 void Encode(const FenceReplica& fence, std::string& out) {
@@ -87,6 +130,7 @@ ChunkHandle HandleOf(const JournalRecord& record) {
   struct Visitor {
     ChunkHandle operator()(const CreateReplica& r) { return r.identity.handle; }
     ChunkHandle operator()(const AppendRecord& r) { return r.batch.handle; }
+    ChunkHandle operator()(const InPlaceRecord& r) { return r.batch.handle; }
     ChunkHandle operator()(const FenceReplica& r) { return r.handle; }
     ChunkHandle operator()(const ConformRecord& r) { return r.change.handle; }
     ChunkHandle operator()(const DeleteReplica& r) { return r.handle; }
@@ -95,20 +139,14 @@ ChunkHandle HandleOf(const JournalRecord& record) {
   return std::visit(Visitor(), record);
 }
 
-void EncodeRecord(const JournalRecord& record, std::string& out) {
-  std::visit([&](const auto& r) { Encode(r, out); }, record);
+const AppendBatch* BatchOf(const JournalRecord& record) {
+  if (const auto* append = std::get_if<AppendRecord>(&record)) return &append->batch;
+  if (const auto* append = std::get_if<InPlaceRecord>(&record)) return &append->batch;
+  return nullptr;
 }
 
-void EncodeAppend(const AppendBatch& batch, uint64_t committed_length, std::string& out) {
-  RecordWriter record(out, Type::kAppend, batch.handle);
-  record->U64(batch.epoch.value());
-  record->U64(batch.offset);
-  record->U32(static_cast<uint32_t>(batch.payload.size()));
-  record->U32(batch.crc32c);
-  record->U64(batch.client.value());
-  record->U64(batch.sequence.value());
-  record->U64(batch.mtime_ns);
-  record->U64(committed_length);
+void EncodeRecord(const JournalRecord& record, std::string& out) {
+  std::visit([&](const auto& r) { Encode(r, out); }, record);
 }
 
 absl::StatusOr<std::vector<JournalRecord>> DecodeRecords(std::string_view section, uint32_t count,
@@ -135,20 +173,21 @@ absl::StatusOr<std::vector<JournalRecord>> DecodeRecords(std::string_view sectio
         break;
       }
       case Type::kAppend: {
-        AppendRecord append;
-        AppendBatch& batch = append.batch;
-        batch.handle = handle;
-        batch.epoch = Epoch(body.U64());
-        batch.offset = body.U64();
-        uint32_t payload_length = body.U32();
-        batch.crc32c = body.U32();
-        batch.client = ClientId(body.U64());
-        batch.sequence = Sequence(body.U64());
-        batch.mtime_ns = body.U64();
-        append.committed_length = body.U64();
-        batch.payload = payload.Slice(payload_at, payload_length);
-        payload_at += payload_length;
+        Batch decoded = DecodeBatch(handle, body);
+        decoded.batch.payload = payload.Slice(payload_at, decoded.length);
+        payload_at += decoded.length;
         parsed = payload_at <= payload.size();
+        records.emplace_back(AppendRecord{std::move(decoded.batch), decoded.committed_length});
+        break;
+      }
+      case Type::kInPlace: {
+        Batch decoded = DecodeBatch(handle, body);
+        InPlaceRecord append{.batch = std::move(decoded.batch),
+                             .length = decoded.length,
+                             .committed_length = decoded.committed_length};
+        // A damaged count shows below: the body is read too far, or not to its end.
+        const size_t parts = CountParts(append.batch.offset, append.length);
+        for (size_t part = 0; part < parts && body.ok(); ++part) append.parts.push_back(body.U32());
         records.emplace_back(std::move(append));
         break;
       }

@@ -246,16 +246,20 @@ void Recovery::ReplayRecord(const JournalRecord& record, uint64_t sequence) {
         StrCat("journal group ", sequence, " changes it, but its beginning is missing"));
   }
   const uint64_t unapplied = replica->unapplied();
-  if (const auto* append = std::get_if<AppendRecord>(&record)) {
-    const AppendBatch& batch = append->batch;
+  if (const AppendBatch* batch = BatchOf(record)) {
     if (replica->damaged()) return;
-    if (batch.offset != replica->length() || replica->sealed()) {
-      replica->Damage(StrCat("journal group ", sequence, " appends at ", batch.offset,
+    if (batch->offset != replica->length() || replica->sealed()) {
+      replica->Damage(StrCat("journal group ", sequence, " appends at ", batch->offset,
                              replica->sealed() ? " to a sealed replica of " : " to a replica of ",
                              replica->length(), " bytes"));
-    } else {
-      replica->Apply(batch, SumParts(batch.offset, batch.payload.view(), batch.crc32c), sequence);
+    } else if (const auto* append = std::get_if<AppendRecord>(&record)) {
+      replica->Apply(*batch, SumParts(batch->offset, batch->payload.view(), batch->crc32c),
+                     sequence);
       replica->SetCommitted(append->committed_length);
+    } else {
+      const auto& in_place = std::get<InPlaceRecord>(record);
+      replica->Apply(in_place, sequence);
+      replica->SetCommitted(in_place.committed_length);
     }
   } else if (const auto* fence = std::get_if<FenceReplica>(&record)) {
     replica->Apply(*fence, sequence);

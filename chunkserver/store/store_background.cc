@@ -38,7 +38,8 @@ absl::Status StoreCore::Apply(uint64_t least) {
       }
       const bool urgent = unapplied_bytes_ > options_.max_unapplied_bytes / 2;
       const uint64_t to = urgent ? replica->length() : replica->committed();
-      if (!urgent && to < replica->applied() + least && !replica->sealed()) continue;
+      const bool enough = to >= replica->applied() + least;
+      if (!urgent && !enough && !replica->sealed() && !replica->file_too_long()) continue;
       plan = PlanApply(*replica, std::max(to, replica->applied()));
     }
     APPENDFS_RETURN_IF_ERROR(ApplyReplica(plan, /*sync=*/false));

@@ -5,7 +5,9 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -30,7 +32,7 @@ struct PendingGroup {
     absl::Status status;                     // refused if not OK
     bool journaled = false;                  // goes into the journal; else refused, or so already
     std::shared_ptr<StoredReplica> replica;  // null: the change makes one
-    PartSums parts;                          // of an append
+    PartSums parts;                          // of an append through the journal
     uint64_t cut_block = 0;  // of a conform that cuts within a block: bytes that stay of it
     ChunkHandle handle() const { return HandleOf(record); }
   };
@@ -141,6 +143,7 @@ class StoreCore {
   // What a group does to one replica, beside what the replica says itself.
   struct Touch {
     bool appends = false;      // only appends; anything else is alone in its group
+    bool in_place = false;     // the next may go in place
     uint64_t next_offset = 0;  // after them
     std::shared_ptr<StoredReplica> replica;
   };
@@ -165,7 +168,14 @@ class StoreCore {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckConform(const ConformReplica& conform, PendingGroup::Change& change)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // It is large, and what comes before it is in the chunk file.
+  bool GoesInPlace(const AppendBatch& batch) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status SumChange(PendingGroup::Change& change);
+  // Writes and syncs what the group appends in place. A change whose bytes could
+  // not be written gets the reason as its status.
+  absl::Status WriteInPlace(PendingGroup& group);
+  absl::Status WriteRun(StoredReplica& replica, uint64_t offset,
+                        std::span<const std::string_view> bytes);
   void CompleteChange(PendingGroup::Change& change, uint64_t sequence)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -37,6 +37,9 @@ uint64_t RecordBytes(const JournalRecord& record) {
     uint64_t operator()(const AppendRecord& r) {
       return kAppendRecordBytes + r.batch.payload.size();
     }
+    uint64_t operator()(const InPlaceRecord& r) {
+      return InPlaceRecordBytes(r.batch.offset, r.length);
+    }
     uint64_t operator()(const FenceReplica&) { return kFixed; }
     uint64_t operator()(const ConformRecord& r) { return kFixed + r.change.memory.ByteSizeLong(); }
     uint64_t operator()(const DeleteReplica&) { return kFixed; }
@@ -79,11 +82,13 @@ std::unique_ptr<PendingGroup> StoreCore::PrepareGroup() {
   uint64_t payload = 0;
   while (!queue_.empty()) {
     Queued& next = queue_.front();
-    const auto* append = std::get_if<AppendRecord>(&next.record);
+    auto* append = std::get_if<AppendRecord>(&next.record);
     if (auto found = in_flight_.find(HandleOf(next.record)); found != in_flight_.end())
       if (!append || !found->second.appends) break;  // takes effect after what is in this group
-    const uint64_t size = RecordBytes(next.record);
     const uint64_t payload_size = append ? append->batch.payload.size() : 0;
+    const bool in_place = append && GoesInPlace(append->batch);
+    const uint64_t size = in_place ? InPlaceRecordBytes(append->batch.offset, payload_size)
+                                   : RecordBytes(next.record);
     const bool fits = AlignGroup(GroupHeader::kBytes + size) <= largest;
     if (failure_.ok() && fits) {
       if (AlignGroup(bytes + size) > room) {
@@ -91,12 +96,16 @@ std::unique_ptr<PendingGroup> StoreCore::PrepareGroup() {
         break;
       }
       if (payload > 0 && payload + payload_size > options_.max_group_bytes) break;
-      if (append && unapplied_bytes_ + payload > options_.max_unapplied_bytes) break;
+      if (append && !in_place && unapplied_bytes_ + payload > options_.max_unapplied_bytes) break;
     }
     PendingGroup::Change& change = group->changes.emplace_back();
     change.token = next.token;
     change.internal = next.internal;
-    change.record = std::move(next.record);
+    if (in_place)
+      change.record = InPlaceRecord{.batch = std::move(append->batch),
+                                    .length = static_cast<uint32_t>(payload_size)};
+    else
+      change.record = std::move(next.record);
     queue_.pop_front();
     if (!failure_.ok())
       change.status = failure_;
@@ -119,16 +128,23 @@ absl::Status StoreCore::Check(PendingGroup::Change& change, Touched& touched) {
   const ChunkHandle handle = change.handle();
   if (importing_.contains(handle))
     return MakeError(v1::NOT_READY, StrCat("chunk=", handle, " is being built"));
-  if (auto* append = std::get_if<AppendRecord>(&change.record)) {
+  if (const AppendBatch* batch = BatchOf(change.record)) {
     auto [at, first] = touched.try_emplace(handle);
     Touch& touch = at->second;
     if (first) {
       touch.appends = true;
       touch.replica = Find(handle);
       if (touch.replica) touch.next_offset = touch.replica->length();
+      touch.in_place = touch.replica && touch.replica->TakesInPlace();
     }
-    APPENDFS_RETURN_IF_ERROR(CheckAppend(append->batch, change, touch));
-    append->committed_length = touch.replica->committed();
+    APPENDFS_RETURN_IF_ERROR(CheckAppend(*batch, change, touch));
+    const uint64_t committed = touch.replica->committed();
+    if (auto* append = std::get_if<AppendRecord>(&change.record)) {
+      append->committed_length = committed;
+      touch.in_place = false;
+    } else {
+      std::get<InPlaceRecord>(change.record).committed_length = committed;
+    }
     return absl::OkStatus();
   }
   change.replica = Find(handle);
@@ -220,14 +236,17 @@ absl::Status StoreCore::CheckConform(const ConformReplica& conform, PendingGroup
 
 // What needs the bytes, and so is done without the lock.
 absl::Status StoreCore::SumChange(PendingGroup::Change& change) {
-  if (const auto* append = std::get_if<AppendRecord>(&change.record)) {
-    const AppendBatch& batch = append->batch;
-    change.parts = SumParts(batch.offset, batch.payload.view(), batch.crc32c);
-    if (change.parts.size() == 1 ||
-        CombineParts(batch.offset, batch.payload.size(), change.parts) == batch.crc32c)
-      return absl::OkStatus();
-    return MakeError(v1::CHECKSUM_MISMATCH, StrCat("chunk=", batch.handle, ": the batch at ",
-                                                   batch.offset, " is not what was summed"));
+  if (const AppendBatch* batch = BatchOf(change.record)) {
+    PartSums parts = SumParts(batch->offset, batch->payload.view(), batch->crc32c);
+    if (parts.size() > 1 &&
+        CombineParts(batch->offset, batch->payload.size(), parts) != batch->crc32c)
+      return MakeError(v1::CHECKSUM_MISMATCH, StrCat("chunk=", batch->handle, ": the batch at ",
+                                                     batch->offset, " is not what was summed"));
+    if (auto* in_place = std::get_if<InPlaceRecord>(&change.record))
+      in_place->parts = std::move(parts);
+    else
+      change.parts = std::move(parts);
+    return absl::OkStatus();
   }
   if (change.cut_block == 0) return absl::OkStatus();
   auto& conform = std::get<ConformRecord>(change.record);
@@ -239,6 +258,9 @@ absl::Status StoreCore::SumChange(PendingGroup::Change& change) {
 }
 
 absl::Status StoreCore::CommitGroup(PendingGroup& group) {
+  for (PendingGroup::Change& change : group.changes)
+    if (change.journaled) change.status = SumChange(change);
+  APPENDFS_RETURN_IF_ERROR(WriteInPlace(group));
   GroupWriter writer;
   absl::flat_hash_set<ChunkHandle> broken;
   bool any = false;
@@ -247,8 +269,6 @@ absl::Status StoreCore::CommitGroup(PendingGroup& group) {
     if (broken.contains(change.handle()))
       change.status = MakeError(
           v1::INVALID, StrCat("chunk=", change.handle(), ": what came before it was refused"));
-    else
-      change.status = SumChange(change);
     if (!change.status.ok()) {
       change.journaled = false;
       broken.insert(change.handle());
@@ -322,6 +342,8 @@ void StoreCore::CompleteChange(PendingGroup::Change& change, uint64_t sequence) 
   if (const auto* append = std::get_if<AppendRecord>(&change.record)) {
     replica.Apply(append->batch, change.parts, sequence);
     to_apply_.insert(handle);
+  } else if (const auto* in_place = std::get_if<InPlaceRecord>(&change.record)) {
+    replica.Apply(*in_place, sequence);
   } else if (const auto* fence = std::get_if<FenceReplica>(&change.record)) {
     replica.Apply(*fence, sequence);
   } else if (const auto* conform = std::get_if<ConformRecord>(&change.record)) {

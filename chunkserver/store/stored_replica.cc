@@ -31,11 +31,21 @@ void StoredReplica::Apply(const CreateReplica& create, uint64_t sequence) {
 
 void StoredReplica::Apply(const AppendBatch& batch, const PartSums& parts, uint64_t sequence) {
   tail_.Append(batch.offset, batch.payload);
-  sums_.Append(batch.payload.size(), parts);
+  Grow(batch, static_cast<uint32_t>(batch.payload.size()), parts, sequence);
+}
+
+void StoredReplica::Apply(const InPlaceRecord& append, uint64_t sequence) {
+  Grow(append.batch, append.length, append.parts, sequence);
+  SetApplied(length());
+}
+
+void StoredReplica::Grow(const AppendBatch& batch, uint32_t bytes, const PartSums& parts,
+                         uint64_t sequence) {
+  sums_.Append(bytes, parts);
   mtime_ns_ = batch.mtime_ns;
   if (batch.client && batch.sequence > memory_.Last(batch.client))
-    memory_.Add(batch.client, {batch.sequence, FileOffset(identity_.base_offset + batch.offset),
-                               static_cast<uint32_t>(batch.payload.size())});
+    memory_.Add(batch.client,
+                {batch.sequence, FileOffset(identity_.base_offset + batch.offset), bytes});
   sequence_ = sequence;
 }
 
@@ -53,6 +63,7 @@ void StoredReplica::Apply(const ConformRecord& conform, uint64_t sequence) {
     committed_ = std::min(committed_, change.length);
     file_too_long_ = true;
     ++cuts_;
+    cut_ = sequence;
   }
   epoch_ = change.epoch;
   mtime_ns_ = change.mtime_ns;

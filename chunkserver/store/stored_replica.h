@@ -28,6 +28,8 @@ class StoredReplica {
   // `sequence` is that of the journal group.
   void Apply(const CreateReplica& create, uint64_t sequence);
   void Apply(const AppendBatch& batch, const PartSums& parts, uint64_t sequence);
+  // The chunk file holds these bytes, and all before them.
+  void Apply(const InPlaceRecord& append, uint64_t sequence);
   void Apply(const FenceReplica& fence, uint64_t sequence);
   void Apply(const ConformRecord& conform, uint64_t sequence);
   // Whatever it holds is void from now on.
@@ -57,8 +59,16 @@ class StoredReplica {
   bool file_too_long() const { return file_too_long_; }
   void SetFileLength(uint64_t bytes) { file_too_long_ = bytes > length(); }
   uint64_t sequence() const { return sequence_; }
-  // The chunk file's name is durable (a sidecar relies on it).
+  // The chunk file's name is durable (a sidecar or an append in place relies on it).
   bool file_is_named() const { return file_is_named_; }
+  void SetFileNamed() { file_is_named_ = true; }
+  // What comes next may be written to the chunk file before the journal has it.
+  // Everything before it is there, nothing of no meaning is behind, and none of
+  // the records that a replay may begin with wrote there what was cut later:
+  // replay may write such bytes once more.
+  bool TakesInPlace() const {
+    return !damaged_ && unapplied() == 0 && !file_too_long_ && cut_ <= checkpointed_;
+  }
   uint64_t checkpointed() const { return checkpointed_; }
   bool dirty() const { return sequence_ > checkpointed_ || damaged_ != saved_damaged_; }
 
@@ -66,6 +76,8 @@ class StoredReplica {
   Sidecar ToSidecar(const std::string& cluster_uuid) const;
 
  private:
+  void Grow(const AppendBatch& batch, uint32_t bytes, const PartSums& parts, uint64_t sequence);
+
   ReplicaIdentity identity_;
   Epoch epoch_;
   bool sealed_ = false;
@@ -79,6 +91,7 @@ class StoredReplica {
   UnappliedTail tail_;
   uint64_t applied_ = 0;
   uint64_t cuts_ = 0;
+  uint64_t cut_ = 0;  // sequence of the last
   bool file_too_long_ = false;
 
   uint64_t sequence_ = 0;       // of the last group that changed it

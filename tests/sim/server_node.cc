@@ -20,6 +20,7 @@ StoreOptions SmallStore() {
   options.max_group_bytes = 8 << 10;
   options.reserved_bytes = 64 << 10;
   options.max_unapplied_bytes = 64 << 10;
+  options.in_place_bytes = 1000;
   return options;
 }
 

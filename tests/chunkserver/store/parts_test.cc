@@ -66,10 +66,15 @@ TEST(Records, Encode_DecodesToTheSame) {
   records.emplace_back(AppendRecord{MakeAppend(ChunkHandle(2), 8, "defg"), 5});
   records.emplace_back(DeleteReplica{ChunkHandle(6)});
   records.emplace_back(DamageRecord{ChunkHandle(7), "why"});
+  InPlaceRecord in_place{.batch = MakeAppend(ChunkHandle(8), 65530, RandomBytes(1, 100)),
+                         .length = 100,
+                         .committed_length = 9};
+  in_place.parts = SumParts(65530, in_place.batch.payload.view(), in_place.batch.crc32c);
+  records.emplace_back(in_place);
   std::string section;
   for (const JournalRecord& record : records) EncodeRecord(record, section);
 
-  auto decoded = DecodeRecords(section, 7, Buffer::From("abcdefg"));
+  auto decoded = DecodeRecords(section, 8, Buffer::From("abcdefg"));
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   ASSERT_EQ(decoded->size(), records.size());
   std::string again;
@@ -77,15 +82,25 @@ TEST(Records, Encode_DecodesToTheSame) {
   EXPECT_EQ(again, section);
   EXPECT_EQ(std::get<AppendRecord>((*decoded)[1]).batch.payload.view(), "abc");
   EXPECT_EQ(std::get<AppendRecord>((*decoded)[4]).batch.payload.view(), "defg");
-  EXPECT_FALSE(DecodeRecords(section, 6, Buffer::From("abcdefg")).ok());
-  EXPECT_FALSE(DecodeRecords(section, 8, Buffer::From("abcdefg")).ok());
-  EXPECT_FALSE(DecodeRecords(section, 7, Buffer::From("abcdef")).ok());
+  EXPECT_EQ(std::get<InPlaceRecord>((*decoded)[7]).parts, in_place.parts);
+  EXPECT_FALSE(DecodeRecords(section, 7, Buffer::From("abcdefg")).ok());
+  EXPECT_FALSE(DecodeRecords(section, 9, Buffer::From("abcdefg")).ok());
+  EXPECT_FALSE(DecodeRecords(section, 8, Buffer::From("abcdef")).ok());
 }
 
-TEST(Records, EncodeAppend_HasTheSizeItIsCountedWith) {
+TEST(Records, Encode_AnAppend_HasTheSizeItIsCountedWith) {
   std::string section;
-  EncodeAppend(MakeAppend(ChunkHandle(2), 5, "abc"), 4, section);
+  EncodeRecord(AppendRecord{MakeAppend(ChunkHandle(2), 5, "abc"), 4}, section);
   EXPECT_EQ(section.size(), kAppendRecordBytes);
+  for (const auto& [offset, length] :
+       {std::pair(0, 65536), {0, 65537}, {65535, 65537}, {1, 65536}}) {
+    InPlaceRecord in_place{.batch = MakeAppend(ChunkHandle(2), offset, std::string(length, 'x')),
+                           .length = static_cast<uint32_t>(length)};
+    in_place.parts = SumParts(offset, in_place.batch.payload.view(), in_place.batch.crc32c);
+    section.clear();
+    EncodeRecord(in_place, section);
+    EXPECT_EQ(section.size(), InPlaceRecordBytes(offset, length));
+  }
 }
 
 TEST(Group, Finish_IsAlignedAndDecodes) {

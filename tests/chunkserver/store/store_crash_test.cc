@@ -6,6 +6,7 @@
 #include <glog/logging.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <memory>
 
@@ -27,6 +28,7 @@ class CrashRun {
     options_.max_group_bytes = 64 << 10;
     options_.reserved_bytes = 0;
     options_.max_unapplied_bytes = 96 << 10;
+    options_.in_place_bytes = std::array{100, 10000, 1 << 20}[random_() % 3];
     (void)fs_.MakeDirectory("/s");
     (void)fs_.SyncDirectory("/");
   }
