@@ -10,20 +10,11 @@
 #include "cli/format.h"
 #include "cli/json.h"
 #include "cli/paths.h"
+#include "common/chunk_state.h"
 #include "common/str_cat.h"
 
 namespace appendfs::cli {
 namespace {
-
-std::string_view StateName(v1::ChunkState state) {
-  switch (state) {
-    case v1::OPEN: return "open";
-    case v1::RECOVERING: return "recovering";
-    case v1::SEALED: return "sealed";
-    case v1::PARKED: return "parked";
-    default: return "unknown";
-  }
-}
 
 std::string_view StateName(const v1::ReplicaInfo& replica) {
   if (!replica.reachable()) return "unreachable";
@@ -61,7 +52,7 @@ Json ToJson(const v1::ReplicaInfo& replica) {
 Json ToJson(const v1::ChunkInfo& info) {
   const v1::Chunk& chunk = info.chunk();
   Json json{{"index", chunk.index()},        {"handle", chunk.handle()},
-            {"epoch", chunk.epoch()},        {"state", StateName(chunk.state())},
+            {"epoch", chunk.epoch()},        {"state", NameOf(chunk.state())},
             {"offset", chunk.base_offset()}, {"length", LengthOf(info)},
             {"capacity", chunk.capacity()},  {"primary_id", chunk.primary_id()}};
   if (chunk.state() == v1::SEALED) json["crc32c"] = absl::StrFormat("%08x", chunk.crc32c());
@@ -144,7 +135,7 @@ void PrintFile(const std::string& path, const v1::GetFileResponse& file, Output&
   for (const v1::ChunkInfo& info : file.chunks()) {
     const v1::Chunk& chunk = info.chunk();
     std::vector<std::string> row{StrCat(chunk.index()),       StrCat(chunk.handle()),
-                                 StrCat(chunk.epoch()),       std::string(StateName(chunk.state())),
+                                 StrCat(chunk.epoch()),       std::string(NameOf(chunk.state())),
                                  StrCat(chunk.base_offset()), StrCat(LengthOf(info))};
     for (const v1::ReplicaInfo& replica : info.replicas()) {
       row.insert(row.end(), {StrCat(replica.server_id(), " ", replica.address()),

@@ -3,24 +3,15 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "common/chunk_state.h"
+#include "common/ids.h"
 #include "common/str_cat.h"
 
 namespace appendfs::fuse {
 namespace {
 
-constexpr int kReplicas = 3;
 constexpr size_t kMaxValueBytes = 64 << 10;
 constexpr size_t kNoteBytes = 64;  // room for the line that says what is missing
-
-std::string_view NameOf(v1::ChunkState state) {
-  switch (state) {
-    case v1::OPEN: return "open";
-    case v1::RECOVERING: return "recovering";
-    case v1::SEALED: return "sealed";
-    case v1::PARKED: return "parked";
-    default: return "unknown";
-  }
-}
 
 // An open chunk's length only its primary knows, and so the file's size.
 uint64_t LengthOf(const v1::Chunk& chunk, uint64_t size) {
@@ -69,7 +60,7 @@ std::string_view HealthOf(const std::vector<v1::Chunk>& chunks) {
         std::count_if(chunk.replicas().begin(), chunk.replicas().end(),
                       [](const v1::ServerAddress& replica) { return !replica.address().empty(); });
     if (reachable == 0) return "unavailable";
-    degraded |= reachable < kReplicas;
+    degraded |= reachable < kReplicationFactor;
   }
   return degraded ? "degraded" : "ok";
 }

@@ -103,6 +103,10 @@ void Manager::FillStatus(v1::GetStatusResponse& status) const {
     if (server.alive) {
       capacity += server.capacity_bytes;
       available += server.available_bytes;
+      for (const v1::DiskInfo& disk : server.disks)
+        if (!disk.failure().empty())
+          status.add_reasons(StrCat("disk ", disk.directory(), " of chunkserver ", server.id, " (",
+                                    server.address, ") is not used: ", disk.failure()));
     } else {
       status.add_reasons(StrCat("chunkserver ", server.id, " (", server.address, ") is away"));
     }

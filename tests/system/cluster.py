@@ -60,11 +60,12 @@ class Questions:
         return self.json("admin", "status", check=False)
 
     def wait_healthy(self, timeout=60):
-        """Until every server is alive and no chunk is short of a replica."""
+        """Until every server is alive and no chunk is short of a replica. A disk that
+        failed stays a reason to look."""
 
         def healthy():
             status = self.admin_status()
-            assert status["health"] == "ok", status
+            assert all(reason.startswith("disk ") for reason in status["reasons"]), status
             return True
 
         wait_until(healthy, timeout, "a healthy cluster")

@@ -62,6 +62,9 @@ def test_directory_deleted_below_the_server(make_cluster, tmp_path, role):
     assert is_running(cluster, name)
     assert [disk["failure"] for disk in disks_of(cluster, name) if disk["directory"] != str(lost)] == [""]
     cluster.wait_healthy(90)  # what it held is copied elsewhere
+    status = cluster.admin_status()
+    assert status["health"] == "degraded"
+    assert [reason for reason in status["reasons"] if str(lost) in reason], status
 
     cluster.restart(name)  # with one directory missing
     wait_for_failure(cluster, name, lost)
