@@ -36,7 +36,8 @@ int Ledger::Holders(const Chunk& chunk, uint64_t length) const {
   for (const auto& server : world_.servers) {
     auto found = chunk.replicas.find(server.get());
     const bool holds = found != chunk.replicas.end() && found->second.present &&
-                       !found->second.damaged && found->second.durable >= length;
+                       !found->second.damaged && found->second.durable >= length &&
+                       !found->second.LeftBehindAt(length);
     holders += holds;
     harmed += !holds && server->disk_harmed;
   }
@@ -85,7 +86,9 @@ void Ledger::CheckRestarted(ServerNode& server, ChunkHandle handle, const Replic
 }
 
 void Ledger::Deleting(ServerNode& server, ChunkHandle handle) {
-  chunks_[handle].replicas[&server].deleting = true;
+  Replica& replica = chunks_[handle].replicas[&server];
+  replica.deleting = true;
+  replica.deleting_boot = server.host.boot;
 }
 
 void Ledger::Promised(ServerNode& server, ChunkHandle handle, Epoch epoch, uint64_t length) {
@@ -127,11 +130,15 @@ void Ledger::Believe(ServerNode& server, ChunkHandle handle, const ReplicaState&
     if (replica.deleted && !state.sealed && !state.damaged)
       Fail(handle, server.host.name, " had deleted it, and creates it again");
     replica.compared = 0;
+    replica.left_behind.reset();
   }
   const bool same_life = replica.present && replica.boot == server.host.boot && !replica.damaged;
+  // Else it may still be on its way to the disk; it may have been ordered while
+  // the creation was.
+  if (replica.deleted || replica.damaged || replica.deleting_boot != server.host.boot)
+    replica.deleting = false;
   replica.present = true;
   replica.deleted = false;
-  if (!same_life) replica.deleting = false;  // else it may still be on its way to the disk
   replica.boot = server.host.boot;
   replica.damaged = state.damaged;
   if (state.damaged) return;
@@ -153,6 +160,10 @@ void Ledger::Believe(ServerNode& server, ChunkHandle handle, const ReplicaState&
   replica.durable = state.durable_length;
   replica.sealed = state.sealed;
   replica.compared = std::min(replica.compared, state.durable_length);
+  if (state.epoch < chunk.goes_on_in)
+    replica.left_behind = chunk.goes_on_from;
+  else if (state.sealed || !replica.LeftBehindAt(state.durable_length))
+    replica.left_behind.reset();
   if (server.disk_harmed && !server.journal_harmed()) return;
 
   if (state.sealed && chunk.sealed && state.durable_length != *chunk.sealed)
@@ -161,7 +172,8 @@ void Ledger::Believe(ServerNode& server, ChunkHandle handle, const ReplicaState&
   if (state.sealed && !chunk.sealed && state.durable_length > 0)
     Fail(handle, server.host.name, " is sealed before the log");
   Extend(handle, state.committed_length, server, "shown as committed");
-  const uint64_t both = std::min<uint64_t>(state.durable_length, chunk.committed.size());
+  uint64_t both = std::min<uint64_t>(state.durable_length, chunk.committed.size());
+  if (replica.LeftBehindAt(both)) both = *replica.left_behind;
   if (both <= replica.compared) return;
   auto bytes = BytesOf(server, handle, replica.compared, both);
   if (!bytes.ok() && server.disk.power_is_off()) return;
@@ -189,7 +201,7 @@ void Ledger::Extend(ChunkHandle handle, uint64_t length, ServerNode& from, const
   for (ServerNode* server : holding) {
     const Replica& replica = chunk.replicas[server];
     if (server->store() == nullptr || !replica.present || replica.damaged ||
-        replica.durable < length || server->disk_harmed)
+        replica.durable < length || replica.LeftBehindAt(length) || server->disk_harmed)
       continue;
     auto bytes = BytesOf(*server, handle, chunk.committed.size(), length);
     if (!bytes.ok() || chunk.committed.size() + bytes->size() != length) continue;
@@ -283,6 +295,8 @@ void Ledger::GoesOn(ChunkHandle handle, Epoch epoch, uint64_t length, bool reope
             (!replica.present || replica.epoch < epoch || replica.durable < length))
           return Fail(handle, "is reopened with ", length, " bytes under epoch=", epoch, ", where ",
                       server->host.name, " does not stand");
+  for (auto& [server, replica] : chunk.replicas)
+    if (replica.present && replica.epoch < epoch) replica.left_behind = length;
   for (const auto& [server, replica] : chunk.replicas)
     if (server->store() != nullptr && replica.present)
       return Extend(handle, length, *server, reopened ? "reopened" : "parked");

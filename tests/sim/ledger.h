@@ -65,10 +65,15 @@ class Ledger {
   struct Replica {
     bool present = false, damaged = false, sealed = false;
     bool deleting = false, deleted = false;  // by order
+    uint64_t deleting_boot = 0;              // in which it was ordered
     Epoch epoch;
     uint64_t durable = 0;
     uint64_t compared = 0;  // bytes found equal to what is committed
     uint64_t boot = 0;
+    // The chunk went on from so many bytes in an epoch that it had not heard of: what
+    // it has beyond them, such as the copy of a recovery given up, counts for nothing.
+    std::optional<uint64_t> left_behind;
+    bool LeftBehindAt(uint64_t length) const { return left_behind && length > *left_behind; }
   };
   struct Chunk {
     InodeId inode;
