@@ -63,7 +63,7 @@ absl::StatusOr<uint32_t> Conformer::ConformLocked(const ConformCommand& command)
       absl::StatusOr<uint32_t> crc = store_.PrefixCrc32c(handle, command.length);
       if (crc.ok() && (!command.check_crc || *crc == command.crc32c)) return crc;
     }
-    return Rebuild(command);
+    return Replace(command);
   }
 
   // Nothing of an older epoch gets in from here on.
@@ -81,7 +81,7 @@ absl::StatusOr<uint32_t> Conformer::ConformLocked(const ConformCommand& command)
     if (!crc.ok() || *crc != command.crc32c) {
       LOG(WARNING) << "chunk=" << handle << " epoch=" << command.epoch << " differs from its first "
                    << command.length << " bytes elsewhere; copying it anew";
-      return Rebuild(command);
+      return Replace(command);
     }
   }
   return ConformPresent(command, held);
@@ -100,7 +100,7 @@ absl::StatusOr<uint32_t> Conformer::ConformPresent(const ConformCommand& command
   absl::StatusOr<uint32_t> crc = store_.PrefixCrc32c(handle, command.length);
   if (!crc.ok()) return crc.status();
   if (command.check_crc && *crc != command.crc32c) {
-    if (command.seal) return Rebuild(command);
+    if (command.seal) return Replace(command);
     return MakeError(v1::CHECKSUM_MISMATCH, StrCat("chunk=", handle, " epoch=", command.epoch,
                                                    " does not match its checksum"));
   }
@@ -129,6 +129,25 @@ absl::Status Conformer::AppendMissing(const ConformCommand& command, uint64_t he
     batch.mtime_ns = command.mtime_ns;
     return ApplyAndWait(std::move(batch));
   });
+}
+
+// What is held is whole, and not what was agreed on: the copy of a recovery that
+// was given up, say. Nobody may take it for that meanwhile, and the store does
+// not copy over what is whole.
+absl::StatusOr<uint32_t> Conformer::Replace(const ConformCommand& command) {
+  const ChunkHandle handle = command.identity.handle;
+  absl::StatusOr<ReplicaState> state = store_.State(handle);
+  if (command.seal && !command.sources.empty() && state.ok() && !state->damaged) {
+    CountDown deleted;
+    absl::Status status;
+    engine_.Delete(handle, [&](absl::Status outcome) {
+      status = std::move(outcome);
+      deleted.Count();
+    });
+    deleted.Wait();
+    if (!status.ok()) return status;
+  }
+  return Rebuild(command);
 }
 
 absl::StatusOr<uint32_t> Conformer::Rebuild(const ConformCommand& command) {

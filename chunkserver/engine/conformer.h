@@ -43,6 +43,7 @@ class Conformer {
   absl::StatusOr<uint32_t> ConformLocked(const ConformCommand& command);
   absl::StatusOr<uint32_t> ConformPresent(const ConformCommand& command, uint64_t held);
   absl::Status CreateEmpty(const ConformCommand& command);
+  absl::StatusOr<uint32_t> Replace(const ConformCommand& command);
   absl::StatusOr<uint32_t> Rebuild(const ConformCommand& command);
   absl::Status AppendMissing(const ConformCommand& command, uint64_t held);
 

@@ -20,15 +20,18 @@ void Manager::FillLocations(v1::Chunk& chunk) const {
   if ((chunk.state() == v1::SEALED || chunk.state() == v1::PARKED) && sealed) {
     for (const SealedChunk::Replica& replica : sealed->replicas()) {
       const ServerState& server = servers_.AtSlot(replica.server);
+      // A stray may hold other bytes where the chunk went on without it.
       bool sure =
           replica.health == ReplicaHealth::kGood || replica.health == ReplicaHealth::kHolder;
-      if (replica.health == ReplicaHealth::kDamaged) continue;
-      (sure && server.alive ? usable : doubtful).push_back(server.id);
+      if (sure) (server.alive ? usable : doubtful).push_back(server.id);
     }
-    // Nobody has reported it yet: it was there when it was made.
+    // Who has not reported it yet had it when it was made.
     if (usable.empty() && doubtful.empty())
-      for (const v1::ServerAddress& replica : chunk.replicas())
-        doubtful.push_back(ServerId(replica.server_id()));
+      for (const v1::ServerAddress& replica : chunk.replicas()) {
+        const ServerState* server = servers_.Find(ServerId(replica.server_id()));
+        if (!server || !sealed->Find(server->slot))
+          doubtful.push_back(ServerId(replica.server_id()));
+      }
   } else {
     for (const v1::ServerAddress& replica : chunk.replicas()) {
       ServerId server(replica.server_id());

@@ -140,6 +140,21 @@ TEST_F(ConformerTest, OtherBytes_AreReplacedByACopy) {
   EXPECT_EQ(other.store(2).Bytes(kHandle), "hello you all");
 }
 
+// The copy of a recovery that was given up is shorter, and begins otherwise.
+TEST_F(ConformerTest, OtherBytesThatAreFewer_AreReplacedByACopy) {
+  TestCluster other;
+  other.engine(2).Create(other.CreateFor(3, 2), [](absl::Status) {});
+  other.Settle();
+  auto client = std::make_shared<RecordingClient>();
+  other.Append(2, other.Batch(other.engine(2).AddClient(client), 1, "hello YOU"));
+  other.Settle();
+  other.store(2).RunByItself();
+  Conformer conformer(other.engine(2), other.store(2), fetcher_);
+  ASSERT_TRUE(conformer.Conform(To("hello you all", true)).ok());
+  EXPECT_EQ(other.store(2).Bytes(kHandle), "hello you all");
+  EXPECT_TRUE(other.store(2).State(kHandle)->sealed);
+}
+
 TEST_F(ConformerTest, Sealed_AskedAgain_ChangesNothing) {
   ASSERT_TRUE(Conform(1, To("hello you all", true)).ok());
   fetcher_.asked.clear();

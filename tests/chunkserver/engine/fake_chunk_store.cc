@@ -270,6 +270,9 @@ absl::StatusOr<uint32_t> FakeChunkStore::PrefixCrc32c(ChunkHandle handle, uint64
 
 absl::StatusOr<std::unique_ptr<ChunkStore::Import>> FakeChunkStore::BeginImport(
     const ReplicaIdentity& identity, Epoch epoch) {
+  absl::MutexLock lock(&mutex_);
+  if (const Replica* held = Find(identity.handle); held != nullptr && !held->state.damaged)
+    return MakeError(v1::ENTRY_EXISTS, StrCat("chunk=", identity.handle, " is held here already"));
   return std::make_unique<FakeImport>(*this, identity, epoch);
 }
 

@@ -130,6 +130,27 @@ TEST_F(ManagerRepairTest, Locations_MasterRestarted_LearnedAnewFromReports) {
     EXPECT_TRUE(ServerOf(replica).replicas.contains(chunk.handle()));
 }
 
+TEST_F(ManagerRepairTest, Locations_StrayMayHoldOtherBytes_NobodyIsSentThere) {
+  StartCluster(4);
+  v1::Chunk chunk = MakeSealed("a", "abc");
+  size_t other = 0;
+  while (fleet_[other].replicas.contains(chunk.handle())) ++other;
+  // As long as it should be, and not sealed: the copy of a recovery given up.
+  FakeServer::Replica copy =
+      fleet_[NumberOf(chunk.replicas(0).server_id())].replicas.at(chunk.handle());
+  copy.sealed = false;
+  copy.data = "abX";
+  fleet_.Kill(other);
+  fleet_[other].replicas[chunk.handle()] = copy;
+  fleet_.Start(other);
+  for (int i = 0; i < 100; ++i) {
+    time_.RunFor(std::chrono::milliseconds(50));
+    for (const v1::ServerAddress& replica : Plan(InodeId(chunk.inode())).chunks(0).replicas())
+      ASSERT_NE(NumberOf(replica.server_id()), other) << "after " << i;
+  }
+  EXPECT_EQ(SealedCopies(chunk.handle(), "abc"), 3u);
+}
+
 TEST_F(ManagerRepairTest, Garbage_FileRemoved_DeletedEverywhereAndForgotten) {
   StartCluster(3);
   v1::Chunk chunk = MakeSealed("a", "abc");
