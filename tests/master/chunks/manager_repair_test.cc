@@ -143,9 +143,10 @@ TEST_F(ManagerRepairTest, Locations_StrayMayHoldOtherBytes_NobodyIsSentThere) {
   fleet_.Kill(other);
   fleet_[other].replicas[chunk.handle()] = copy;
   fleet_.Start(other);
-  for (int i = 0; i < 100; ++i) {
-    time_.RunFor(std::chrono::milliseconds(50));
-    for (const v1::ServerAddress& replica : Plan(InodeId(chunk.inode())).chunks(0).replicas())
+  for (int i = 0; i < 5000; ++i) {
+    time_.RunFor(std::chrono::microseconds(100));
+    const v1::Chunk located = Plan(InodeId(chunk.inode())).chunks(0);
+    for (const v1::ServerAddress& replica : located.replicas())
       ASSERT_NE(NumberOf(replica.server_id()), other) << "after " << i;
   }
   EXPECT_EQ(SealedCopies(chunk.handle(), "abc"), 3u);
