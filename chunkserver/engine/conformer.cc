@@ -100,9 +100,9 @@ absl::StatusOr<uint32_t> Conformer::ConformPresent(const ConformCommand& command
   absl::StatusOr<uint32_t> crc = store_.PrefixCrc32c(handle, command.length);
   if (!crc.ok()) return crc.status();
   if (command.check_crc && *crc != command.crc32c) {
-    if (command.seal) return Replace(command);
-    return MakeError(v1::CHECKSUM_MISMATCH, StrCat("chunk=", handle, " epoch=", command.epoch,
-                                                   " does not match its checksum"));
+    LOG(WARNING) << "chunk=" << handle << " epoch=" << command.epoch << " had " << held
+                 << " bytes that do not fit what follows elsewhere; copying it anew";
+    return Replace(command);
   }
   const uint64_t end = PLANTED(kGrowPastSealed) ? std::max(held, command.length) : command.length;
   absl::Status status = ApplyAndWait(
@@ -132,12 +132,12 @@ absl::Status Conformer::AppendMissing(const ConformCommand& command, uint64_t he
 }
 
 // What is held is whole, and not what was agreed on: the copy of a recovery that
-// was given up, say. Nobody may take it for that meanwhile, and the store does
-// not copy over what is whole.
+// was given up, say. Under the epoch promised now it would pass for the agreed
+// bytes, and the store does not copy over what is whole: it is deleted first.
 absl::StatusOr<uint32_t> Conformer::Replace(const ConformCommand& command) {
   const ChunkHandle handle = command.identity.handle;
   absl::StatusOr<ReplicaState> state = store_.State(handle);
-  if (command.seal && !command.sources.empty() && state.ok() && !state->damaged) {
+  if (!command.sources.empty() && state.ok() && !state->damaged) {
     CountDown deleted;
     absl::Status status;
     engine_.Delete(handle, [&](absl::Status outcome) {

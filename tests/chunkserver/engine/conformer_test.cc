@@ -127,32 +127,38 @@ TEST_F(ConformerTest, Damaged_Sealed_IsRebuilt) {
   ExpectSealed(2, "hello you all");
 }
 
-TEST_F(ConformerTest, OtherBytes_AreReplacedByACopy) {
-  TestCluster other;
-  other.engine(2).Create(other.CreateFor(3, 2), [](absl::Status) {});
-  other.Settle();
-  auto client = std::make_shared<RecordingClient>();
-  other.Append(2, other.Batch(other.engine(2).AddClient(client), 1, "HELLO YOU ALL"));
-  other.Settle();
-  other.store(2).RunByItself();
-  Conformer conformer(other.engine(2), other.store(2), fetcher_);
-  ASSERT_TRUE(conformer.Conform(To("hello you all", true)).ok());
-  EXPECT_EQ(other.store(2).Bytes(kHandle), "hello you all");
+// What a server holds that nobody agreed on: as much as there should be, or the
+// copy of a recovery that was given up, which is shorter and begins otherwise.
+class ConformerOtherBytesTest : public ConformerTest,
+                                public ::testing::WithParamInterface<const char*> {
+ protected:
+  ConformerOtherBytesTest() {
+    other_.engine(2).Create(other_.CreateFor(3, 2), [](absl::Status) {});
+    other_.Settle();
+    auto client = std::make_shared<RecordingClient>();
+    other_.Append(2, other_.Batch(other_.engine(2).AddClient(client), 1, GetParam()));
+    other_.Settle();
+    other_.store(2).RunByItself();
+  }
+
+  TestCluster other_;
+  Conformer conformer_{other_.engine(2), other_.store(2), fetcher_};
+};
+INSTANTIATE_TEST_SUITE_P(Held, ConformerOtherBytesTest,
+                         ::testing::Values("HELLO YOU ALL", "hello YOU"));
+
+TEST_P(ConformerOtherBytesTest, Sealed_AreReplacedByACopy) {
+  ASSERT_TRUE(conformer_.Conform(To("hello you all", true)).ok());
+  EXPECT_EQ(other_.store(2).Bytes(kHandle), "hello you all");
+  EXPECT_TRUE(other_.store(2).State(kHandle)->sealed);
 }
 
-// The copy of a recovery that was given up is shorter, and begins otherwise.
-TEST_F(ConformerTest, OtherBytesThatAreFewer_AreReplacedByACopy) {
-  TestCluster other;
-  other.engine(2).Create(other.CreateFor(3, 2), [](absl::Status) {});
-  other.Settle();
-  auto client = std::make_shared<RecordingClient>();
-  other.Append(2, other.Batch(other.engine(2).AddClient(client), 1, "hello YOU"));
-  other.Settle();
-  other.store(2).RunByItself();
-  Conformer conformer(other.engine(2), other.store(2), fetcher_);
-  ASSERT_TRUE(conformer.Conform(To("hello you all", true)).ok());
-  EXPECT_EQ(other.store(2).Bytes(kHandle), "hello you all");
-  EXPECT_TRUE(other.store(2).State(kHandle)->sealed);
+TEST_P(ConformerOtherBytesTest, NotSealed_AreDeletedAndPassForNothing) {
+  EXPECT_FALSE(conformer_.Conform(To("hello you all", false)).ok());
+  EXPECT_FALSE(other_.store(2).State(kHandle).ok());
+  EXPECT_FALSE(other_.engine(2).PromisedEpoch(kHandle));
+  ASSERT_TRUE(conformer_.Conform(To("hello you all", true)).ok());
+  EXPECT_EQ(other_.store(2).Bytes(kHandle), "hello you all");
 }
 
 TEST_F(ConformerTest, Sealed_AskedAgain_ChangesNothing) {
