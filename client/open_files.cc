@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "common/interruption.h"
-
 namespace appendfs {
 namespace {
 
@@ -20,8 +18,7 @@ absl::StatusOr<std::shared_ptr<File>> OpenFiles::Open(InodeId inode, bool alread
       auto found = slots_.find(inode);
       return found == slots_.end() || !found->second.busy;
     };
-    if (!AwaitUnlessInterrupted(mutex_, absl::Condition(&settled), Duration::max()))
-      return InterruptionStatus();
+    mutex_.Await(absl::Condition(&settled));
     Slot& slot = slots_[inode];
     slot.promised = false;
     if (std::shared_ptr<File> file = slot.file.lock()) return file;
@@ -36,18 +33,11 @@ absl::StatusOr<std::shared_ptr<File>> OpenFiles::Open(InodeId inode, bool alread
   }
   absl::StatusOr<v1::FilePlan> plan = hooks_.open(inode);
   absl::MutexLock lock(&mutex_);
-  Slot& slot = slots_[inode];
   if (!plan.ok()) {
-    // The master may have registered it and could not say so.
-    if (!stopped_ && (IsTransient(plan.status()) || HasReason(plan.status(), v1::INTERRUPTED))) {
-      slot.busy = false;
-      gone_.insert(inode);
-      ReleaseSoon(kReleaseAfter);
-    } else {
-      slots_.erase(inode);
-    }
+    slots_.erase(inode);
     return plan.status();
   }
+  Slot& slot = slots_[inode];
   slot.busy = false;
   slot.state = hooks_.make_state(inode, &*plan);
   std::shared_ptr<File> file = hooks_.make_file(slot.state);
@@ -115,8 +105,7 @@ void OpenFiles::BeginRegistering() {
   absl::MutexLock lock(&mutex_);
   ++registering_;  // no release begins from here on
   auto quiet = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !releasing_; };
-  // Who is interrupted goes on to a call that ends at once.
-  AwaitUnlessInterrupted(mutex_, absl::Condition(&quiet), Duration::max());
+  mutex_.Await(absl::Condition(&quiet));
 }
 
 void OpenFiles::EndRegistering(InodeId registered) {

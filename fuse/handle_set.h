@@ -24,13 +24,9 @@ class HandleSet {
     auto node = handles_.extract(pointer);
     return node.empty() ? nullptr : std::move(node.mapped());
   }
-  size_t size() const {
-    absl::MutexLock lock(&mutex_);
-    return handles_.size();
-  }
 
  private:
-  mutable absl::Mutex mutex_;
+  absl::Mutex mutex_;
   absl::flat_hash_map<Handle*, std::shared_ptr<Handle>> handles_ ABSL_GUARDED_BY(mutex_);
 };
 

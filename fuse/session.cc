@@ -55,7 +55,6 @@ fuse_lowlevel_ops MakeOperations() {
   AddDataOperations(operations);
   AddDirectoryOperations(operations);
   AddSystemOperations(operations);
-  CountCalls(operations);
   return operations;
 }
 

@@ -16,7 +16,6 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -25,7 +24,6 @@
 #include <set>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "common/str_cat.h"
 #include "fuse/mount_state.h"
@@ -537,138 +535,6 @@ TEST_F(KernelMountTest, OneWrite_IsOneRecordUpToTheBound) {
   EXPECT_ERRNO(fsync(fd), ENOSPC);
   EXPECT_EQ(SizeOf("a"), 0);  // all of it was that one record
   close(fd);
-}
-
-// Of this process; one per mount.
-std::vector<int> FuseDevices() {
-  std::vector<int> devices;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    std::error_code error;
-    if (std::filesystem::read_symlink(entry, error) == "/dev/fuse")
-      devices.push_back(std::stoi(entry.path().filename()));
-  }
-  return devices;
-}
-
-// A process of its own that waits in the mount. It makes system calls only:
-// this one has threads. It does not keep the mount's device, so that the mount,
-// and its wait, end with this process whatever happens.
-class Blocked {
- public:
-  template <class Work>
-  explicit Blocked(Work work) {
-    const std::vector<int> devices = FuseDevices();
-    pid_ = fork();
-    if (pid_ != 0) return;
-    for (int device : devices) close(device);
-    _exit(work());
-  }
-  ~Blocked() {
-    if (pid_ > 0) {
-      kill(pid_, SIGKILL);
-      waitpid(pid_, nullptr, 0);
-    }
-  }
-  void Signal(int number) const { kill(pid_, number); }
-  // As waitpid(2) tells it.
-  int Wait() {
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = 0;
-    return status;
-  }
-
- private:
-  pid_t pid_;
-};
-
-void AwaitUnderWay(const MountState& state, CallKind kind) {
-  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (state.calls->stats().Get(kind).in_flight == 0) {
-    ASSERT_LT(std::chrono::steady_clock::now(), patience) << CallName(kind);
-    std::this_thread::yield();
-  }
-}
-
-TEST_F(KernelMountTest, KilledInWrite_IsReleasedAndNothingIsAppended) {
-  Mount({.ack = Ack::kCommit});
-  const int fd = Open("a", O_WRONLY | O_CREAT | O_APPEND);
-  client_.HoldQueue();
-  Blocked writer([fd] { return write(fd, "x", 1) == 1 ? 0 : 1; });
-  AwaitUnderWay(*state_, CallKind::kWrite);
-  writer.Signal(SIGKILL);
-  const int status = writer.Wait();
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
-  client_.LetQueueGo();
-  EXPECT_EQ(close(fd), 0);
-  EXPECT_EQ(Content("a"), "");
-}
-
-TEST_F(KernelMountTest, KilledInFsync_IsReleasedThroughItsCloseAndTheBytesGoOn) {
-  const std::string path = Path("a");
-  client_.HoldQueue();
-  Blocked writer([&path] {
-    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
-    return write(fd, "x", 1) == 1 && fsync(fd) == 0 ? 0 : 1;
-  });
-  AwaitUnderWay(*state_, CallKind::kFsync);
-  writer.Signal(SIGINT);
-  const int status = writer.Wait();
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) << status;
-  client_.LetQueueGo();
-  EXPECT_EQ(Content("a"), "x");
-}
-
-TEST_F(KernelMountTest, KilledInStat_IsReleased) {
-  const int fd = Open("a", O_WRONLY | O_CREAT | O_APPEND);
-  client_.HoldQueue();
-  EXPECT_EQ(write(fd, "x", 1), 1);
-  Blocked looker([fd] {
-    struct stat st = {};
-    return fstat(fd, &st) == 0 ? 0 : 1;
-  });
-  AwaitUnderWay(*state_, CallKind::kGetattr);
-  looker.Signal(SIGKILL);
-  EXPECT_TRUE(WIFSIGNALED(looker.Wait()));
-  client_.LetQueueGo();
-  EXPECT_EQ(close(fd), 0);
-}
-
-TEST_F(KernelMountTest, SignalWithHandler_WriteFailsWithEintr) {
-  Mount({.ack = Ack::kCommit});
-  const int fd = Open("a", O_WRONLY | O_CREAT | O_APPEND);
-  client_.HoldQueue();
-  Blocked writer([fd] {
-    struct sigaction handler = {};
-    handler.sa_handler = [](int) {};
-    sigaction(SIGTERM, &handler, nullptr);
-    return write(fd, "x", 1) == -1 && errno == EINTR ? 0 : 1;
-  });
-  AwaitUnderWay(*state_, CallKind::kWrite);
-  writer.Signal(SIGTERM);
-  EXPECT_EQ(writer.Wait(), 0);
-  client_.LetQueueGo();
-  EXPECT_EQ(close(fd), 0);
-  EXPECT_EQ(Content("a"), "");
-}
-
-TEST_F(KernelMountTest, RuntimesSignal_WriteGoesOn) {
-  Mount({.ack = Ack::kCommit});
-  const int fd = Open("a", O_WRONLY | O_CREAT | O_APPEND);
-  client_.HoldQueue();
-  Blocked writer([fd] {
-    struct sigaction handler = {};
-    handler.sa_handler = [](int) {};
-    sigaction(SIGURG, &handler, nullptr);
-    return write(fd, "x", 1) == 1 ? 0 : 1;
-  });
-  AwaitUnderWay(*state_, CallKind::kWrite);
-  writer.Signal(SIGURG);
-  std::this_thread::sleep_for(2 * InterruptWatch::kGrace);
-  client_.LetQueueGo();
-  EXPECT_EQ(writer.Wait(), 0);
-  EXPECT_EQ(close(fd), 0);
-  EXPECT_EQ(Content("a"), "x");
 }
 
 TEST_F(KernelMountTest, UnmountedFromOutside_ServeReturns) {
