@@ -132,6 +132,7 @@ void AppenderCore::GiveUpSent(const char* why) {
     // Programs know what to do about a full disk.
     if (HasReason(last_failure_, v1::NO_SPACE)) in_doubt = WithErrnoOf(v1::NO_SPACE, in_doubt);
     Answered(batch, in_doubt);
+    doubt_ = tail_ ? TailQuestion{tail_->handle, tail_->epoch} : question_;
   }
 }
 
@@ -164,6 +165,7 @@ void AppenderCore::OnTail(ClientId asked_as, const AppendTail& tail, Duration no
   }
   if (tail_) LoseTail(v1::STALE_EPOCH, absl::OkStatus(), now);  // replaced behind our back
   tail_ = tail;
+  doubt_ = {};  // fenced
 }
 
 void AppenderCore::OnTailError(const absl::Status& status, Duration now) {
@@ -230,7 +232,10 @@ void AppenderCore::OnSession(ClientId client) {
   client_ = client;
   last_accepted_ = Sequence();
   tail_.reset();
-  question_ = {};
+  // No sequence of the new client id keeps late copies of the old one's batches
+  // away. A new epoch does: they are in the chunk before it begins, or never.
+  question_ = doubt_;
+  if (question_.failed_handle) question_.failed_reason = v1::SESSION_EXPIRED;
   Resend(0);
   failures_ = 0;
   ask_at_ = Duration::zero();

@@ -38,7 +38,8 @@ struct AppenderOptions {
 // time out unsent, or end IN_DOUBT if they were ever sent and their outcome
 // did not arrive by their deadline or the session's end. A batch in doubt is
 // given up: the next one names the last accepted one as its predecessor, so
-// that a late copy of it is refused.
+// that a late copy of it is refused; under a new session, the next one waits
+// for a new epoch, so that a late copy stands before it or nowhere.
 class AppenderCore {
  public:
   using Appended = absl::AnyInvocable<void(absl::StatusOr<FileOffset>) &&>;
@@ -151,6 +152,7 @@ class AppenderCore {
   Sequence last_accepted_;  // highest sequence known to be accepted, of this client id
   std::optional<AppendTail> tail_;
   TailQuestion question_;  // names the tail that failed last
+  TailQuestion doubt_;     // names the tail to which batches in doubt may be on their way
   bool asking_ = false;
   Duration ask_at_{};  // not before
   int failures_ = 0;   // tails lost or refused in a row

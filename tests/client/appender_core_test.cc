@@ -345,6 +345,33 @@ TEST_F(AppenderCoreTest, SessionExpired_SentIsInDoubtUnsentGoesOnUnderNewClient)
   EXPECT_EQ(sent_[0].predecessor, Sequence(0));
 }
 
+TEST_F(AppenderCoreTest, SessionExpiredWithBatchesInDoubt_NextTailIsOfANewEpoch) {
+  Tail(kFirst);
+  Append("a");
+  now_ += options_.timeout;
+  Poll();
+  ASSERT_EQ(ReasonOfAnswer(0), v1::IN_DOUBT) << "given up, and may still arrive";
+  core_.OnSession(ClientId(8));
+  Append("b");
+  ASSERT_TRUE(ask_);
+  EXPECT_EQ(ask_->failed_handle, kFirst.handle);
+  EXPECT_EQ(ask_->failed_epoch, kFirst.epoch);
+  EXPECT_EQ(ask_->failed_reason, v1::SESSION_EXPIRED);
+  Tail(kFirst);
+  EXPECT_TRUE(sent_.empty()) << "nothing keeps late copies out of that epoch";
+  const AppendTail reopened{kFirst.handle, Epoch(2), kFirst.primary, kFirst.address};
+  Tail(reopened);
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].epoch, Epoch(2));
+
+  // What was answered leaves no doubt, and the next session no question.
+  Outcome(reopened, sent_[0].sequence.value(), FileOffset(1));
+  core_.OnSession(ClientId(9));
+  Append("c");
+  ASSERT_TRUE(ask_);
+  EXPECT_FALSE(ask_->failed_handle);
+}
+
 TEST_F(AppenderCoreTest, FileVanished_UnsentFailsSoSentIsInDoubt) {
   Tail(kFirst);
   Append("a");
