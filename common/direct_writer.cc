@@ -5,18 +5,28 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/pages.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
 namespace {
 
-constexpr size_t kPageBytes = 4096;
 constexpr size_t kRoundBytes = 512 << 10;
 
 // Goes through parts from the front.
 class Cursor {
  public:
   explicit Cursor(std::span<const std::string_view> parts) : parts_(parts) {}
+  // What comes next, whole pages of it, if the disk can take it from where it
+  // lies and it is enough to be worth a call of its own. Else empty.
+  std::string_view TakePages() {
+    const std::string_view rest = parts_.front().substr(done_);
+    const size_t bytes = rest.size() - rest.size() % kPageBytes;
+    if (bytes < DirectWriter::kLeastLongBytes) return {};
+    if (reinterpret_cast<uintptr_t>(rest.data()) % kPageBytes != 0) return {};
+    Skip(bytes);
+    return rest.substr(0, bytes);
+  }
   void CopyTo(char* to, size_t bytes) {
     while (bytes > 0) {
       const std::string_view rest = parts_.front().substr(done_);
@@ -24,15 +34,19 @@ class Cursor {
       std::memcpy(to, rest.data(), count);
       to += count;
       bytes -= count;
-      done_ += count;
-      if (done_ == parts_.front().size()) {
-        parts_ = parts_.subspan(1);
-        done_ = 0;
-      }
+      Skip(count);
     }
   }
 
  private:
+  // Within the first part.
+  void Skip(size_t bytes) {
+    done_ += bytes;
+    if (done_ < parts_.front().size()) return;
+    parts_ = parts_.subspan(1);
+    done_ = 0;
+  }
+
   std::span<const std::string_view> parts_;
   size_t done_ = 0;  // of the first
 };
@@ -82,8 +96,17 @@ absl::StatusOr<bool> DirectWriter::WriteLong(uint64_t offset, size_t bytes,
   thread_local const auto round = std::make_unique_for_overwrite<Round>();
   Cursor from(parts);
   for (const uint64_t end = offset + bytes; offset < end;) {
-    size_t count = std::min<size_t>(kRoundBytes, end - offset);
     const size_t into_page = offset % kPageBytes;
+    if (into_page == 0) {
+      const std::string_view pages = from.TakePages();
+      if (!pages.empty()) {
+        APPENDFS_ASSIGN_OR_RETURN(const bool written, Write(offset, pages.data(), pages.size()));
+        if (!written) return false;
+        offset += pages.size();
+        continue;
+      }
+    }
+    size_t count = std::min<size_t>(kRoundBytes, end - offset);
     if (into_page != 0) count = std::min(count, kPageBytes - into_page);
     const bool whole_pages = into_page == 0 && count >= kPageBytes;
     if (whole_pages) count -= count % kPageBytes;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "common/pages.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -111,7 +112,7 @@ absl::StatusOr<std::optional<FrameParser::Frame>> FrameParser::Next() {
   taken_ += kFramePrefixBytes + header_bytes + rest.size();
   if (rest.size() == payload_bytes) return Frame{header, Copy(rest)};
   header_ = header;
-  long_payload_ = std::make_shared_for_overwrite<char[]>(payload_bytes);
+  long_payload_ = AllocatePages(payload_bytes);
   long_bytes_ = payload_bytes;
   long_filled_ = rest.size();
   std::memcpy(long_payload_.get(), rest.data(), rest.size());

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/pages.h"
 #include "tests/common/temp_dir.h"
 
 namespace appendfs {
@@ -71,6 +72,22 @@ TEST_F(PosixFileSystemTest, WriteAside_AnyPlaceAndSize_IsAllThere) {
   write(4'103, {1, 300'000, 5'000, 700'000, 77});  // from within a page to within a page
   write(expected.size(), {1 << 20});
   write(8192, {256 << 10});  // whole pages, over what is there
+  EXPECT_TRUE(ReadWholeFile(*fs_, dir_ / "a").value() == expected);
+}
+
+TEST_F(PosixFileSystemTest, WriteAside_PartsThatLieInWholePages_AreAllThere) {
+  auto file = Open("a");
+  constexpr size_t kMiB = 1 << 20;
+  const std::shared_ptr<char[]> pages = AllocatePages(3 * kMiB);
+  ASSERT_EQ(reinterpret_cast<uintptr_t>(pages.get()) % kPageBytes, 0u);
+  for (size_t i = 0; i < 3 * kMiB; ++i) pages[i] = static_cast<char>('a' + i / 1000 % 26);
+  const std::string_view all(pages.get(), 3 * kMiB);
+  // As they lie, then a part with an odd end, what is moved by it, and an empty one.
+  const std::vector<std::string_view> parts = {all.substr(0, kMiB), all.substr(kMiB, 300'001), "",
+                                               all.substr(2 * kMiB), all.substr(kMiB, 4096)};
+  std::string expected(kPageBytes, '\0');
+  for (std::string_view part : parts) expected += part;
+  ASSERT_TRUE(file->WriteAside(kPageBytes, parts).ok());
   EXPECT_TRUE(ReadWholeFile(*fs_, dir_ / "a").value() == expected);
 }
 
