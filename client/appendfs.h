@@ -41,6 +41,8 @@ struct ClientOptions {
       32ull << 20;  // appends not yet committed, all files; Append blocks above it
   uint64_t batch_bytes = 1ull << 20;      // largest batch sent
   uint64_t readahead_bytes = 8ull << 20;  // per file that is read sequentially
+  // Keep names and attributes, until the master says that they have changed.
+  bool keep_names = false;
 };
 
 // What stat(2) wants to know. Sizes are fresh: no smaller than any append that

@@ -21,13 +21,14 @@ AppenderOptions ToAppenderOptions(const ClientOptions& options, uint64_t chunk_b
 }  // namespace
 
 ClientImpl::ClientImpl(ClientOptions options, std::unique_ptr<Executor> timers,
-                       std::unique_ptr<Executor> background, std::unique_ptr<MasterClient> master,
-                       std::unique_ptr<Session> session)
+                       std::unique_ptr<Executor> background, std::unique_ptr<MetaCache> kept,
+                       std::unique_ptr<MasterClient> master, std::unique_ptr<Session> session)
     : options_(std::move(options)),
       queue_budget_(options_.queue_bytes),
       readahead_budget_(8 * options_.readahead_bytes),
       timers_(std::move(timers)),
       background_(std::move(background)),
+      kept_(std::move(kept)),
       master_(std::move(master)),
       session_(std::move(session)) {
   links_ = std::make_unique<IoThreads>("links");
@@ -156,7 +157,19 @@ void ClientImpl::OnNewSession(ClientId client) {
 absl::StatusOr<v1::Entry> ClientImpl::GetEntry(InodeId inode, Duration deadline) {
   v1::GetAttributesRequest request;
   request.set_inode(inode.value());
-  return Call(std::move(request), deadline);
+  const MetaCache::Ticket ticket = DrawTicket();
+  absl::StatusOr<v1::Entry> entry = Call(std::move(request), deadline);
+  if (kept_ && entry.ok()) kept_->KeepEntry(ticket, *entry);
+  return entry;
+}
+
+void ClientImpl::AfterFailure(const absl::Status& status) {
+  if (kept_ && (IsTransient(status) || HasReason(status, v1::IN_DOUBT))) kept_->OnLost();
+}
+
+void ClientImpl::AfterChange(const absl::Status& status, const std::vector<InodeId>& inodes) {
+  if (kept_ && status.ok()) kept_->OnChanged(inodes);
+  if (!status.ok()) AfterFailure(status);
 }
 
 absl::StatusOr<v1::FilePlan> ClientImpl::GetPlan(InodeId inode, uint32_t from_index,
@@ -177,11 +190,23 @@ absl::StatusOr<v1::Entry> ClientImpl::LookupEntry(InodeId parent, std::string_vi
 }
 
 absl::StatusOr<FileStatus> ClientImpl::Lookup(InodeId parent, std::string_view name) {
-  APPENDFS_ASSIGN_OR_RETURN(v1::Entry entry, LookupEntry(parent, name));
-  return statuses_->AsKnown(entry);
+  if (const MetaCache* kept = Believed())
+    if (const auto entry = kept->FindName(parent, name)) {
+      if (entry->has_attributes()) return statuses_->AsKnown(*entry);
+      return MakeError(v1::NO_ENTRY,
+                       StrCat("'", name, "' in inode ", parent, ": no such file or directory"));
+    }
+  const MetaCache::Ticket ticket = DrawTicket();
+  absl::StatusOr<v1::Entry> entry = LookupEntry(parent, name);
+  if (kept_ && entry.ok()) kept_->KeepName(ticket, parent, name, *entry);
+  if (kept_ && HasReason(entry.status(), v1::NO_ENTRY)) kept_->KeepAbsence(ticket, parent, name);
+  if (!entry.ok()) return entry.status();
+  return statuses_->AsKnown(*entry);
 }
 
 absl::StatusOr<FileStatus> ClientImpl::Stat(InodeId inode) {
+  if (const MetaCache* kept = Believed())
+    if (const auto entry = kept->FindEntry(inode)) return statuses_->Complete(*entry, Deadline());
   std::shared_ptr<FileState> state = files_->Find(inode);
   return statuses_->Get(inode, state == nullptr ? std::nullopt : state->reader->Tail(), Deadline());
 }
@@ -196,8 +221,10 @@ absl::StatusOr<FileStatus> ClientImpl::SetAttributes(InodeId inode, const Attrib
   if (change.mtime_ns) request.set_mtime_ns(*change.mtime_ns);
   request.set_atime_now(change.atime_now);
   request.set_mtime_now(change.mtime_now);
-  APPENDFS_ASSIGN_OR_RETURN(v1::Entry entry, Mutate(std::move(request), Deadline()));
-  return statuses_->Complete(entry, Deadline());
+  absl::StatusOr<v1::Entry> entry = Mutate(std::move(request), Deadline());
+  AfterChange(entry.status(), {inode});
+  if (!entry.ok()) return entry.status();
+  return statuses_->Complete(*entry, Deadline());
 }
 
 absl::StatusOr<Client::Made> ClientImpl::MakeNode(InodeId parent, std::string_view name,
@@ -213,11 +240,14 @@ absl::StatusOr<Client::Made> ClientImpl::MakeNode(InodeId parent, std::string_vi
   request.set_exclusive(spec.exclusive);
   request.set_open(spec.open);
   if (spec.open) files_->BeginRegistering();
+  const MetaCache::Ticket ticket = DrawTicket();
   absl::StatusOr<v1::MakeNodeResponse> response = Mutate(std::move(request), Deadline());
   if (spec.open)
     files_->EndRegistering(response.ok() ? InodeId(response->entry().attributes().inode())
                                          : InodeId());
+  AfterFailure(response.status());
   if (!response.ok()) return response.status();
+  if (kept_ && response->created()) kept_->Made(ticket, parent, name, response->entry());
   APPENDFS_ASSIGN_OR_RETURN(FileStatus status, statuses_->Complete(response->entry(), Deadline()));
   return Made{status, response->created()};
 }
@@ -234,8 +264,10 @@ absl::StatusOr<FileStatus> ClientImpl::Link(InodeId inode, InodeId parent, std::
   request.set_inode(inode.value());
   request.set_parent(parent.value());
   request.set_name(std::string(name));
-  APPENDFS_ASSIGN_OR_RETURN(v1::Entry entry, Mutate(std::move(request), Deadline()));
-  return statuses_->AsKnown(entry);
+  absl::StatusOr<v1::Entry> entry = Mutate(std::move(request), Deadline());
+  AfterChange(entry.status(), {inode, parent});
+  if (!entry.ok()) return entry.status();
+  return statuses_->AsKnown(*entry);
 }
 
 absl::Status ClientImpl::Remove(InodeId parent, std::string_view name, bool directory) {
@@ -243,7 +275,11 @@ absl::Status ClientImpl::Remove(InodeId parent, std::string_view name, bool dire
   request.set_parent(parent.value());
   request.set_name(std::string(name));
   request.set_directory(directory);
-  return Mutate(std::move(request), Deadline()).status();
+  const MetaCache::Ticket ticket = DrawTicket();
+  const auto response = Mutate(std::move(request), Deadline());
+  AfterFailure(response.status());
+  if (kept_ && response.ok()) kept_->Removed(ticket, parent, name, InodeId(response->inode()));
+  return response.status();
 }
 absl::Status ClientImpl::Unlink(InodeId parent, std::string_view name) {
   return Remove(parent, name, false);
@@ -261,7 +297,13 @@ absl::Status ClientImpl::Rename(InodeId parent, std::string_view name, InodeId n
   request.set_new_name(std::string(new_name));
   request.set_no_replace(flags.no_replace);
   request.set_exchange(flags.exchange);
-  return Mutate(std::move(request), Deadline()).status();
+  const MetaCache::Ticket ticket = DrawTicket();
+  const auto response = Mutate(std::move(request), Deadline());
+  AfterFailure(response.status());
+  if (kept_ && response.ok())
+    kept_->Renamed(ticket, parent, name, new_parent, new_name, InodeId(response->inode()),
+                   InodeId(response->replaced_inode()), flags.exchange);
+  return response.status();
 }
 
 absl::StatusOr<DirectoryPage> ClientImpl::ReadDirectory(InodeId inode, std::string_view after,
@@ -270,9 +312,12 @@ absl::StatusOr<DirectoryPage> ClientImpl::ReadDirectory(InodeId inode, std::stri
   request.set_inode(inode.value());
   request.set_after(std::string(after));
   request.set_limit(limit);
-  request.set_with_entries(with_status);
+  // Who lists names often asks for their attributes next.
+  request.set_with_entries(with_status || kept_ != nullptr);
+  const MetaCache::Ticket ticket = DrawTicket();
   APPENDFS_ASSIGN_OR_RETURN(v1::ReadDirectoryResponse response,
                             Call(std::move(request), Deadline()));
+  if (kept_) kept_->KeepPage(ticket, inode, response, after.empty() && response.end());
   DirectoryPage page;
   page.end = response.end();
   page.parent = InodeId(response.parent());
@@ -317,14 +362,18 @@ absl::Status ClientImpl::SetXattr(InodeId inode, std::string_view name, std::str
   request.set_value(std::string(value));
   request.set_create(flags.create);
   request.set_replace(flags.replace);
-  return Mutate(std::move(request), Deadline()).status();
+  absl::Status status = Mutate(std::move(request), Deadline()).status();
+  AfterChange(status, {inode});
+  return status;
 }
 
 absl::Status ClientImpl::RemoveXattr(InodeId inode, std::string_view name) {
   v1::RemoveXattrRequest request;
   request.set_inode(inode.value());
   request.set_name(std::string(name));
-  return Mutate(std::move(request), Deadline()).status();
+  absl::Status status = Mutate(std::move(request), Deadline()).status();
+  AfterChange(status, {inode});
+  return status;
 }
 
 absl::StatusOr<std::vector<v1::Chunk>> ClientImpl::Chunks(InodeId inode) {

@@ -12,6 +12,7 @@
 #include "client/file_impl.h"
 #include "client/file_status.h"
 #include "client/master_client.h"
+#include "client/meta_cache.h"
 #include "client/open_files.h"
 #include "client/path.h"
 #include "client/queue_budget.h"
@@ -28,8 +29,8 @@ namespace appendfs {
 class ClientImpl final : public Client, Session::Listener, PathNodes, PlanSource {
  public:
   ClientImpl(ClientOptions options, std::unique_ptr<Executor> timers,
-             std::unique_ptr<Executor> background, std::unique_ptr<MasterClient> master,
-             std::unique_ptr<Session> session);
+             std::unique_ptr<Executor> background, std::unique_ptr<MetaCache> kept,
+             std::unique_ptr<MasterClient> master, std::unique_ptr<Session> session);
   ~ClientImpl() override;
 
   ClientId id() const override { return session_->id(); }
@@ -76,6 +77,13 @@ class ClientImpl final : public Client, Session::Listener, PathNodes, PlanSource
 
   Duration Deadline() const { return clock_.Monotonic() + options_.timeout; }
   absl::StatusOr<v1::Entry> GetEntry(InodeId inode, Duration deadline);
+  // What is kept of names, if it may be believed now; else null.
+  const MetaCache* Believed() const { return master_->Believes() ? kept_.get() : nullptr; }
+  MetaCache::Ticket DrawTicket() const { return kept_ ? kept_->Draw() : MetaCache::Ticket(); }
+  // A change of ours that failed: perhaps it was made nevertheless, perhaps it
+  // will be, and then its answer finds nobody waiting and drops what is kept.
+  void AfterFailure(const absl::Status& status);
+  void AfterChange(const absl::Status& status, const std::vector<InodeId>& inodes);
   absl::Status Remove(InodeId parent, std::string_view name, bool directory);
   std::shared_ptr<FileState> MakeState(InodeId inode, const v1::FilePlan* plan);
   OpenFiles::Hooks MakeHooks();
@@ -95,6 +103,7 @@ class ClientImpl final : public Client, Session::Listener, PathNodes, PlanSource
   SequenceSource sequences_;
   std::unique_ptr<Executor> timers_;      // appenders' clocks
   std::unique_ptr<Executor> background_;  // what may block
+  std::unique_ptr<MetaCache> kept_;       // null: nothing is
   std::unique_ptr<MasterClient> master_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<IoThreads> links_;  // threads of the data path

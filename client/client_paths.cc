@@ -23,7 +23,9 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
   if (options.description.empty()) options.description = DefaultDescription();
   static const SystemClock clock;
   std::unique_ptr<Executor> timers = MakeThreadExecutor("afs-timers");
+  std::unique_ptr<MetaCache> kept = options.keep_names ? std::make_unique<MetaCache>() : nullptr;
   std::unique_ptr<MasterClient> master = MasterClient::Create(options.master, *timers, clock);
+  if (kept) master->Watch(*kept);
   absl::StatusOr<std::unique_ptr<Session>> session =
       Session::Open(*master, clock, {options.cluster_uuid, options.description},
                     clock.Monotonic() + options.connect_timeout);
@@ -34,8 +36,8 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
                                              "): is appendfs-master running there?"));
   }
   return std::make_unique<ClientImpl>(std::move(options), std::move(timers),
-                                      MakeThreadExecutor("afs-background"), std::move(master),
-                                      *std::move(session));
+                                      MakeThreadExecutor("afs-background"), std::move(kept),
+                                      std::move(master), *std::move(session));
 }
 
 absl::StatusOr<FileStatus> ClientImpl::Resolve(std::string_view path) {

@@ -31,7 +31,7 @@ bool IsAway(const absl::Status& status) {
 using Question = v1::MasterCall;
 using Answer = v1::MasterAnswer;
 
-class LinkMasterClient final : public MasterClient {
+class LinkMasterClient final : public MasterClient, CallsToMaster::Listener {
  public:
   LinkMasterClient(std::string addresses, Executor& timers, const Clock& clock) : clock_(clock) {
     for (absl::string_view part : absl::StrSplit(ToAbsl(addresses), ',', absl::SkipWhitespace()))
@@ -83,12 +83,33 @@ class LinkMasterClient final : public MasterClient {
     Ask(Current(), std::move(question), clock_.Monotonic() + kAttempt, [](const auto&) {});
   }
 
+  // With several masters only one can be asked, but which one is believed would
+  // take more than this.
+  void Watch(Watcher& watcher) override {
+    if (peers_.size() != 1) return;
+    watcher_ = &watcher;
+    peers_[0]->Listen(this);
+  }
+  bool Believes() const override {
+    return watcher_ != nullptr && clock_.Monotonic() < peers_[0]->believed_until();
+  }
+
   void Stop() override {
     for (const auto& peer : peers_) peer->Stop();
     threads_.Stop();
   }
 
  private:
+  // CallsToMaster::Listener
+  void OnChanged(const v1::Changed& changed) override {
+    std::vector<InodeId> inodes;
+    for (uint64_t inode : changed.inodes()) inodes.emplace_back(inode);
+    watcher_->OnChanged(inodes);
+  }
+  void OnRefused() override { watcher_->OnRefused(); }
+  void OnAnswerToNobody() override { watcher_->OnLost(); }
+  void OnLost() override { watcher_->OnLost(); }
+
   MasterCallLink& Current() {
     return *peers_[current_.load(std::memory_order_relaxed) % peers_.size()];
   }
@@ -103,6 +124,7 @@ class LinkMasterClient final : public MasterClient {
   void Ask(MasterCallLink& peer, Question question, Duration deadline,
            absl::AnyInvocable<void(Result<Answer>) &&> done) {
     const Duration patience = std::max<Duration>(deadline - clock_.Monotonic(), Duration::zero());
+    question.set_watch(watcher_ != nullptr);
     question.set_patience_ms(static_cast<uint32_t>(
         std::chrono::duration_cast<std::chrono::milliseconds>(patience).count()));
     peer.Call(std::move(question), deadline,
@@ -144,6 +166,8 @@ class LinkMasterClient final : public MasterClient {
                      now + std::clamp<Duration>(deadline - now, kFirstBackoff, kAttempt));
       if (answer.ok()) return std::move(*((*answer).*take)());
       if (!IsAway(answer.status())) return answer.status();
+      // A repeated change gets its first answer, which may be older than what was watched.
+      if (watcher_ != nullptr) watcher_->OnRefused();
       if (HasReason(answer.status(), v1::TIMED_OUT))
         peer.BreakIfSilentSince(clock_.Monotonic() - kSilence);
       Next(peer);
@@ -157,6 +181,7 @@ class LinkMasterClient final : public MasterClient {
   IoThreads threads_{"master-link"};
   std::vector<std::shared_ptr<MasterCallLink>> peers_;
   std::atomic<unsigned> current_{0};
+  Watcher* watcher_ = nullptr;
 };
 
 }  // namespace

@@ -2,10 +2,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "common/clock.h"
 #include "common/executor.h"
+#include "common/ids.h"
 #include "common/status.h"
 #include "proto/master.pb.h"
 
@@ -27,6 +29,20 @@ class MasterClient {
   // Ends all calls, UNREACHABLE, and returns after the last callback; later
   // calls end at once.
   virtual void Stop() {}
+
+  // Told of what others change, if what the master says is kept: in order with the
+  // answers, from a thread of the link, perhaps under a lock of its; must not block.
+  class Watcher {
+   public:
+    virtual ~Watcher() = default;
+    virtual void OnChanged(const std::vector<InodeId>& inodes) = 0;
+    virtual void OnRefused() = 0;  // an answer that follows may not be kept
+    virtual void OnLost() = 0;     // whatever was kept is to be dropped
+  };
+  // Asks to be told. Before the first call; `watcher` outlives Stop.
+  virtual void Watch(Watcher&) {}
+  // Whether what was kept may be believed now.
+  virtual bool Believes() const { return false; }
 
   template <class Response>
   using Result = absl::StatusOr<Response>;

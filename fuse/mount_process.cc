@@ -29,6 +29,7 @@ int Fail(const absl::Status& status) {
 
 ClientOptions ToClientOptions(const MountOptions& options) {
   ClientOptions result;
+  result.keep_names = true;
   result.master = options.master;
   result.cluster_uuid = options.cluster_uuid;
   result.description = StrCat("mount ", options.mountpoint);

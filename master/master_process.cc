@@ -50,6 +50,7 @@ class RunningMaster final : public MasterProcess {
     MasterParts parts{*opened_.log, open_inodes_,         *sessions_,          *chunks_,
                       clock_,       opened_.cluster_uuid, opened_.incarnation, options.chunk_bytes};
     calls_ = std::make_unique<MasterCalls>(parts);
+    watches_ = std::make_unique<Watches>(clock_, /*restarted=*/!opened_.created);
     services_.push_back(MakeAdminService(parts));
     services_.push_back(MakeRegistryService(*chunks_));
     std::vector<grpc::Service*> services;
@@ -65,6 +66,7 @@ class RunningMaster final : public MasterProcess {
     if (server_) server_->Shutdown(kPatience);
     // The log answers what it has been given, over links that are still there.
     if (opened_.log) opened_.log->Stop();
+    if (watches_) watches_->Stop();
     links_.Stop();
     // The services' reactors are gone with the server; members go in the
     // opposite order of their making.
@@ -79,7 +81,7 @@ class RunningMaster final : public MasterProcess {
     return [this](LinkKind kind,
                   const std::shared_ptr<FrameLink>& link) -> std::shared_ptr<FrameLink::Owner> {
       if (kind != LinkKind::kMaster) return nullptr;
-      return std::make_shared<ClientStream>(link, *calls_);
+      return std::make_shared<ClientStream>(link, *calls_, *watches_);
     };
   }
   SharedPort::OnOther OnOther() {
@@ -92,6 +94,7 @@ class RunningMaster final : public MasterProcess {
   const SystemClock clock_{};
   MetaMachine machine_;
   OpenInodes open_inodes_;
+  std::unique_ptr<Watches> watches_;
   std::unique_ptr<MasterCalls> calls_;  // what the log and the chunks still answer goes by them
   OpenedMetaLog opened_;
   std::unique_ptr<Sessions> sessions_;

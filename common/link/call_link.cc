@@ -1,6 +1,7 @@
 #include "common/link/call_link.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,16 @@ class BasicCallLink<Calls>::Stream final : public FrameLink::Owner,
     if (header.has_refusal()) return FromProto(header.refusal());
     if (header.has_version())
       return CheckProtocol(header.version(), StrCat(Calls::kPeer, " ", owner_->address_));
+    if constexpr (std::is_same_v<Calls, CallsToMaster>) {
+      if (header.has_changed()) {
+        owner_->OnChanged(header.changed());
+        v1::MasterCall heard;
+        heard.set_heard(header.changed().number());
+        Add(std::move(heard));
+        WriteNext();
+        return absl::OkStatus();
+      }
+    }
     owner_->OnAnswer({std::move(header), frame.payload});
     return absl::OkStatus();
   }
@@ -73,7 +84,8 @@ void BasicCallLink<Calls>::Call(typename Calls::Call call, Duration deadline, Do
       }
       stream = stream_;
       call.set_id(++last_id_);
-      pending_.emplace(last_id_, Pending{deadline, std::exchange(done, nullptr)});
+      pending_.emplace(last_id_,
+                       Pending{deadline, clock_.Monotonic(), std::exchange(done, nullptr)});
       Watch(deadline);
       stream->Add(std::move(call));
     }
@@ -90,6 +102,17 @@ void BasicCallLink<Calls>::OnAnswer(Answer answer) {
     absl::MutexLock lock(&mutex_);
     heard_ = clock_.Monotonic();
     call = pending_.extract(answer.header.id());
+    if constexpr (std::is_same_v<Calls, CallsToMaster>) {
+      if (!call.empty() && answer.header.watched_ms() > 0) {
+        const Duration until =
+            call.mapped().sent + std::chrono::milliseconds(answer.header.watched_ms());
+        believed_until_.store(std::max(believed_until_.load(), until.count()));
+      }
+    }
+  }
+  if constexpr (std::is_same_v<Calls, CallsToMaster>) {
+    if (listener_ != nullptr && call.empty()) listener_->OnAnswerToNobody();
+    if (listener_ != nullptr && answer.header.watched_ms() == 0) listener_->OnRefused();
   }
   if (call.empty()) return;  // answered too late
   if (answer.header.has_error())
@@ -99,11 +122,19 @@ void BasicCallLink<Calls>::OnAnswer(Answer answer) {
 }
 
 template <class Calls>
+void BasicCallLink<Calls>::OnChanged(const v1::Changed& changed) {
+  if (listener_ != nullptr) listener_->OnChanged(changed);
+}
+
+template <class Calls>
 void BasicCallLink<Calls>::OnEnded(const Stream* stream, const absl::Status& why) {
   PendingCalls ended;
   {
     absl::MutexLock lock(&mutex_);
     if (stream_.get() != stream) return;
+    // Nothing can come over the next connection before it is lost what came over this one.
+    believed_until_.store(0);
+    if (listener_ != nullptr) listener_->OnLost();
     stream_.reset();
     ended.swap(pending_);
   }
@@ -160,6 +191,7 @@ void BasicCallLink<Calls>::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopped_ = true;
+    believed_until_.store(0);
     stream.swap(stream_);
     ended.swap(pending_);
   }

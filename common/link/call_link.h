@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -26,6 +27,20 @@ struct DataCalls {
   static constexpr const char* kPeer = "chunkserver";
 };
 struct CallsToMaster {
+  // What the master says unasked. On the link's thread; must not block.
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    // Said before any answer that comes later; `heard` once this has returned.
+    virtual void OnChanged(const v1::Changed& changed) = 0;
+    // The answer that comes next is not watched.
+    virtual void OnRefused() = 0;
+    // Nobody waits for this answer any more. It may be that of a change, of
+    // which nothing else is said to the client that made it.
+    virtual void OnAnswerToNobody() = 0;
+    // The connection is gone, and what was watched over it.
+    virtual void OnLost() = 0;
+  };
   using Call = v1::MasterCall;
   using Answer = v1::MasterAnswer;
   static constexpr LinkKind kKind = LinkKind::kMaster;
@@ -65,15 +80,23 @@ class BasicCallLink : public std::enable_shared_from_this<BasicCallLink<Calls>> 
   // Ends all calls, UNREACHABLE; later ones too.
   void Stop();
 
+  // To a master only. Before the first call; `listener` outlives Stop.
+  void Listen(CallsToMaster::Listener* listener) { listener_ = listener; }
+  // Until when (Clock::Monotonic) what is watched over the present connection
+  // may be believed.
+  Duration believed_until() const { return Duration(believed_until_.load()); }
+
  private:
   class Stream;
   struct Pending {
     Duration deadline;
+    Duration sent;
     Done done;
   };
   using PendingCalls = absl::flat_hash_map<uint64_t, Pending>;
 
   void OnAnswer(Answer answer);
+  void OnChanged(const v1::Changed& changed);
   void OnEnded(const Stream* stream, const absl::Status& why);
   void Watch(Duration deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ExpireDue(Duration watched);
@@ -83,7 +106,9 @@ class BasicCallLink : public std::enable_shared_from_this<BasicCallLink<Calls>> 
   const Clock& clock_;
   const std::string address_;
   const std::string cluster_uuid_;
+  CallsToMaster::Listener* listener_ = nullptr;
 
+  std::atomic<int64_t> believed_until_{0};
   absl::Mutex mutex_;
   std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mutex_);  // null: none now
   PendingCalls pending_ ABSL_GUARDED_BY(mutex_);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "common/link/server_stream.h"
 #include "proto/master_calls.pb.h"
 #include "tests/common/link/link_server.h"
@@ -111,6 +113,52 @@ TEST_F(MasterClientTest, Refusal_IsNotTriedAgain) {
       HasReason(To(master.address())->Call(Request(), In(seconds(30))).status(), v1::NO_ENTRY));
   master.Stop();
   EXPECT_EQ(calls, 1);
+}
+
+class CountingWatcher final : public MasterClient::Watcher {
+ public:
+  void OnChanged(const std::vector<InodeId>&) override {}
+  void OnRefused() override { ++refused; }
+  void OnLost() override { ++lost; }
+  std::atomic<int> refused = 0, lost = 0;
+};
+
+// It is the answer to the first attempt, and what it tells may have changed since.
+TEST_F(MasterClientTest, RepeatedCall_WhatItAnswersIsNotToBeKept) {
+  int calls = 0;
+  PlayedMaster master([&](const v1::MasterCall&) {
+    v1::MasterAnswer answer = Renamed(7);
+    if (++calls == 1) *answer.mutable_error() = ToProto(MakeError(v1::NOT_READY, "starting"));
+    answer.set_watched_ms(1000);
+    return answer;
+  });
+  CountingWatcher watcher;
+  std::unique_ptr<MasterClient> client = To(master.address());
+  client->Watch(watcher);
+  EXPECT_TRUE(client->Call(Request(), In(seconds(30))).ok());
+  EXPECT_GE(watcher.refused, 1);
+  client->Stop();
+}
+
+// A change that is made after its caller gave up: nobody else tells of it.
+TEST_F(MasterClientTest, AnswerThatNobodyWaitsFor_DropsWhatWasKept) {
+  absl::Notification given_up;
+  PlayedMaster master([&](const v1::MasterCall&) {
+    given_up.WaitForNotification();
+    v1::MasterAnswer answer = Renamed(7);
+    answer.set_watched_ms(1000);
+    return answer;
+  });
+  CountingWatcher watcher;
+  std::unique_ptr<MasterClient> client = To(master.address());
+  client->Watch(watcher);
+  EXPECT_TRUE(HasReason(client->Call(Request(), In(milliseconds(20))).status(), v1::TIMED_OUT));
+  given_up.Notify();
+  const Duration patience = In(seconds(30));
+  while (watcher.lost == 0 && clock_.Monotonic() < patience)
+    std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_GE(watcher.lost, 1);
+  client->Stop();
 }
 
 TEST_F(MasterClientTest, LostAnswer_TheSameBytesAreSentAgain) {

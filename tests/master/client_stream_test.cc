@@ -4,6 +4,9 @@
 
 #include <gmock/gmock.h>
 
+#include <thread>
+
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "common/link/call_link.h"
 #include "tests/common/link/link_server.h"
@@ -58,8 +61,9 @@ class ClientStreamTest : public MasterFixture {
 
   const SystemClock real_clock_{};
   MasterCalls calls_{parts()};
+  Watches watches_{real_clock_, /*restarted=*/false};
   std::unique_ptr<LinkServer> server_ = std::make_unique<LinkServer>(
-      [this](const auto& link) { return std::make_shared<ClientStream>(link, calls_); });
+      [this](const auto& link) { return std::make_shared<ClientStream>(link, calls_, watches_); });
   std::unique_ptr<Executor> timers_ = MakeThreadExecutor("timers");
   IoThreads threads_{"client"};
   std::shared_ptr<MasterCallLink> link_ = std::make_shared<MasterCallLink>(
@@ -142,6 +146,94 @@ TEST_F(ClientStreamTest, ClientThatIsGone_LeavesItsAnswersBehind) {
   ChunkManager::TailDone done = chunks_.TakeTail();
   link_->Stop();
   std::move(done)(v1::Chunk());
+}
+
+// What a link is told, in its order.
+class Hearer final : public CallsToMaster::Listener {
+ public:
+  void OnChanged(const v1::Changed& changed) override {
+    absl::MutexLock lock(&mutex_);
+    for (uint64_t inode : changed.inodes()) changed_.push_back(inode);
+  }
+  void OnRefused() override {}
+  void OnAnswerToNobody() override {}
+  void OnLost() override {}
+  std::vector<uint64_t> changed() {
+    absl::MutexLock lock(&mutex_);
+    return changed_;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::vector<uint64_t> changed_ ABSL_GUARDED_BY(mutex_);
+};
+
+class WatchedStreamTest : public ClientStreamTest {
+ protected:
+  WatchedStreamTest() { other_->Listen(&hearer_); }
+  ~WatchedStreamTest() override { other_->Stop(); }
+
+  v1::MasterAnswer Ask(v1::MasterCall call) {
+    call.set_watch(true);
+    absl::Notification answered;
+    v1::MasterAnswer result;
+    other_->Call(std::move(call), real_clock_.Monotonic() + seconds(30),
+                 [&](absl::StatusOr<MasterCallLink::Answer> answer) {
+                   if (answer.ok()) result = std::move(answer->header);
+                   answered.Notify();
+                 });
+    answered.WaitForNotification();
+    return result;
+  }
+  v1::MasterCall LookUp(const std::string& name) {
+    v1::MasterCall call;
+    call.mutable_lookup()->set_client_id(client_);
+    call.mutable_lookup()->set_parent(1);
+    call.mutable_lookup()->set_name(name);
+    return call;
+  }
+  v1::MasterCall Remove(uint64_t sequence, const std::string& name) {
+    v1::MasterCall call;
+    call.mutable_unlink()->mutable_mutation()->set_client_id(client_);
+    call.mutable_unlink()->mutable_mutation()->set_sequence(sequence);
+    call.mutable_unlink()->set_parent(1);
+    call.mutable_unlink()->set_name(name);
+    return call;
+  }
+
+  Hearer hearer_;
+  std::shared_ptr<MasterCallLink> other_ = std::make_shared<MasterCallLink>(
+      threads_, *timers_, real_clock_, server_->address(), std::string());
+};
+
+TEST_F(WatchedStreamTest, Change_IsHeardByWhoLookedBeforeItIsAnswered) {
+  const uint64_t inode = Call(MakeFile(1, "f"))->make_node().entry().attributes().inode();
+  EXPECT_GT(Ask(LookUp("f")).watched_ms(), 0u);
+  ASSERT_TRUE(Call(Remove(2, "f")).ok());
+  EXPECT_THAT(hearer_.changed(), ::testing::UnorderedElementsAre(1, inode));
+}
+
+TEST_F(WatchedStreamTest, NameThatIsNotThere_IsWatchedToo) {
+  Ask(LookUp("f"));  // is refused, and that it is not there is watched
+  ASSERT_TRUE(Call(MakeFile(1, "f")).ok());
+  EXPECT_THAT(hearer_.changed(), ::testing::ElementsAre(1));
+}
+
+TEST_F(WatchedStreamTest, OwnChange_IsNotTold) {
+  Ask(LookUp("f"));  // is refused, and that it is not there is watched
+  EXPECT_TRUE(Ask(MakeFile(1, "f")).make_node().created());
+  EXPECT_THAT(hearer_.changed(), ::testing::IsEmpty());
+}
+
+TEST_F(WatchedStreamTest, FileThatBeginsToGrow_IsForgottenByWhoAppendsToo) {
+  const uint64_t inode = Call(MakeFile(1, "f"))->make_node().entry().attributes().inode();
+  EXPECT_GT(Ask(LookUp("f")).watched_ms(), 0u);
+  v1::MasterCall open = OpenTail(60'000);
+  open.mutable_open_tail()->set_inode(inode);
+  std::thread opener([&] { EXPECT_TRUE(Ask(open).has_open_tail()); });
+  chunks_.TakeTail()(v1::Chunk());
+  opener.join();
+  EXPECT_THAT(hearer_.changed(), ::testing::ElementsAre(inode));
 }
 
 }  // namespace
