@@ -7,6 +7,7 @@
 #include "cli/cluster_verbs.h"
 #include "cli/context.h"
 #include "cli/list_verbs.h"
+#include "cli/mount_verbs.h"
 #include "cli/name_verbs.h"
 #include "cli/tail_verb.h"
 #include "cli/transfer_verbs.h"
@@ -29,6 +30,7 @@ int main(int argc, char** argv) {
   cli::AddAppendVerb(program.app(), context);
   cli::AddTailVerb(program.app(), context);
   cli::AddNameVerbs(program.app(), context);
+  cli::AddMountVerbs(program.app(), context);
   cli::AddAdminVerbs(program.app(), context);
   cli::AddClusterVerbs(program.app(), context);
   if (int code = program.Parse(argc, argv); code >= 0) return code;

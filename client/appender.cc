@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/interruption.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -25,6 +26,12 @@ absl::StatusOr<AppendTail> ToTail(const v1::Chunk& chunk) {
   return tail;
 }
 
+absl::Status NoRoom() {
+  absl::Status interrupted = InterruptionStatus();
+  if (!interrupted.ok()) return interrupted;
+  return MakeError(v1::TIMED_OUT, "the append queue stayed full");
+}
+
 }  // namespace
 
 Appender::Appender(InodeId inode, Shared& shared, std::shared_ptr<KnownSize> known)
@@ -36,18 +43,40 @@ Appender::Appender(InodeId inode, Shared& shared, std::shared_ptr<KnownSize> kno
 void Appender::Append(std::string_view record, std::optional<FileOffset> expected, Appended done) {
   bool refused = record.empty() || record.size() > shared_.options.batch_bytes;
   bool room = refused || shared_.budget.Acquire(record.size(), shared_.options.timeout);
+  Interruption* const interruption = Interruption::OfWorkHandedOn();
+  uint64_t id = 0;
   {
     absl::MutexLock lock(&mutex_);
     Duration now = shared_.clock.Monotonic();
     if (!room) {
-      core_.Refuse(MakeError(v1::TIMED_OUT, "the append queue stayed full"), std::move(done), now);
+      core_.Refuse(NoRoom(), std::move(done), now);
       Step();
     } else if (core_.Queue(record, expected, std::move(done), now)) {
       Step();
     }
+    id = core_.last_record();
     if (!due_.empty()) DeliverLater();
   }
   FlushStream();
+  if (interruption != nullptr)
+    interruption->Add([weak = weak_from_this(), id, interruption] {
+      if (auto self = weak.lock()) self->Interrupt(id, interruption->status());
+    });
+}
+
+absl::Status Appender::AwaitRoom(uint64_t bytes) {
+  return shared_.budget.AwaitRoom(bytes, shared_.options.timeout) ? absl::OkStatus() : NoRoom();
+}
+
+void Appender::Interrupt(uint64_t record, const absl::Status& why) {
+  {
+    absl::MutexLock lock(&mutex_);
+    std::optional<AppenderCore::Answer> answer = core_.Interrupt(record, why);
+    if (!answer) return;
+    due_.push_back(*std::move(answer));
+    Step();
+  }
+  Finish();
 }
 
 void Appender::Flush(Flushed done) {
@@ -70,6 +99,18 @@ uint64_t Appender::queued_bytes() const {
   return core_.queued_bytes();
 }
 
+bool Appender::in_doubt() const {
+  absl::MutexLock lock(&mutex_);
+  return core_.in_doubt();
+}
+
+AppendQueueReport Appender::Report() const {
+  absl::MutexLock lock(&mutex_);
+  AppendQueueReport report = core_.Report(shared_.clock.Monotonic());
+  report.inode = inode_;
+  return report;
+}
+
 absl::Status Appender::TakeFailure() {
   absl::MutexLock lock(&mutex_);
   return std::exchange(failure_, absl::OkStatus());
@@ -85,13 +126,16 @@ void Appender::OnSession(ClientId client) {
   Finish();
 }
 
-void Appender::Fail(const absl::Status& status) {
+AppendQueueReport Appender::Fail(const absl::Status& status) {
+  AppendQueueReport report;
   {
     absl::MutexLock lock(&mutex_);
+    report = core_.Report(shared_.clock.Monotonic());
     core_.Fail(status);
     Step();
   }
   Finish();
+  return report;
 }
 
 void Appender::OnOutcome(const v1::AppendOutcome& outcome) {

@@ -38,21 +38,29 @@ class Appender final : public AppendSink, public std::enable_shared_from_this<Ap
 
   Appender(InodeId inode, Shared& shared, std::shared_ptr<KnownSize> known);
 
+  // If the caller's work has an Interruption that is fired before the record
+  // is answered, `done` is told at once: with the interruption's status if the
+  // record was never sent and never will be, else that it is in doubt.
   void Append(std::string_view record, std::optional<FileOffset> expected, Appended done);
+  // Waits until the queue has room for a record of this size.
+  absl::Status AwaitRoom(uint64_t bytes);
   // Runs `done` in the caller's thread if nothing is queued.
   void Flush(Flushed done);
   uint64_t queued_bytes() const;
+  bool in_doubt() const;
+  AppendQueueReport Report() const;
   // The first failure since the last call.
   absl::Status TakeFailure();
 
   void OnSession(ClientId client);
-  // Everything queued fails with `status`, or in doubt.
-  void Fail(const absl::Status& status);
+  // Everything queued fails with `status`, or in doubt. What there was.
+  AppendQueueReport Fail(const absl::Status& status);
 
   void OnOutcome(const v1::AppendOutcome& outcome) override;
   void OnBroken(const AppendStream& stream, ChunkHandle handle, const absl::Status& why) override;
 
  private:
+  void Interrupt(uint64_t record, const absl::Status& why);
   void Step() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Ask(const TailQuestion& question) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnTailAnswer(ClientId asked_as, const absl::StatusOr<v1::Chunk>& answer);

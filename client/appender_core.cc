@@ -62,7 +62,7 @@ void AppenderCore::Refuse(const absl::Status& status, Appended done, Duration no
   Batch& refused = queue_.emplace_back();
   refused.closed = true;
   refused.deadline = now + options_.timeout;
-  refused.records.push_back({0, std::move(done)});
+  refused.records.push_back({0, std::move(done), ++records_});
   refused.outcome = status;
 }
 
@@ -78,7 +78,8 @@ bool AppenderCore::Queue(std::string_view record, std::optional<FileOffset> expe
   }
   bool fits = !queue_.empty() && Accepts(queue_.back(), record.size(), expected);
   Batch& batch = fits ? queue_.back() : AddBatch(record.size(), expected, now);
-  batch.records.push_back({static_cast<uint32_t>(batch.bytes->size()), std::move(done)});
+  batch.records.push_back(
+      {static_cast<uint32_t>(batch.bytes->size()), std::move(done), ++records_});
   batch.bytes->append(record);
   batch.crc32c = ExtendCrc32c(batch.crc32c, record);
   queued_bytes_ += record.size();
@@ -96,6 +97,64 @@ void AppenderCore::Flush(Flushed done) {
   }
   queue_.back().flushes.push_back(std::move(done));
   ++flushes_waiting_;
+}
+
+std::optional<AppenderCore::Answer> AppenderCore::Interrupt(uint64_t record,
+                                                            const absl::Status& why) {
+  for (Batch& batch : queue_) {
+    if (batch.outcome || batch.records.empty() || batch.records.back().id < record) continue;
+    auto found = std::find_if(batch.records.begin(), batch.records.end(),
+                              [record](const auto& one) { return one.id == record; });
+    if (found == batch.records.end()) return std::nullopt;
+    Answer answer;
+    if (batch.sent() || record != records_) {
+      answer.outcome = MakeError(
+          v1::IN_DOUBT, StrCat(FromAbsl(why.message()),
+                               " before the append was answered; it may be in the file, once"));
+      answer.records.push_back({found->start, std::move(found->done), record});
+      found->done = [](const absl::StatusOr<FileOffset>&) {};
+      return answer;
+    }
+    answer.outcome = why;
+    answer.bytes = batch.size() - found->start;
+    answer.records.push_back(std::move(*found));
+    batch.records.pop_back();
+    batch.bytes->resize(answer.records.back().start);
+    batch.crc32c = ExtendCrc32c(0, *batch.bytes);
+    queued_bytes_ -= answer.bytes;
+    // Nothing was sent under its name: it only carries who waits for the queue.
+    if (batch.records.empty()) Answered(batch, why);
+    return answer;
+  }
+  return std::nullopt;
+}
+
+bool AppenderCore::in_doubt() const {
+  return std::any_of(queue_.begin(), queue_.end(),
+                     [](const Batch& batch) { return batch.sent() && !batch.outcome; });
+}
+
+AppendQueueReport AppenderCore::Report(Duration now) const {
+  AppendQueueReport report;
+  for (const Batch& batch : queue_) report.records += batch.records.size();
+  report.bytes = queued_bytes_;
+  report.sent_batches = static_cast<uint64_t>(in_flight_);
+  if (!queue_.empty())
+    report.waiting = std::chrono::duration_cast<std::chrono::milliseconds>(
+        now - (queue_.front().deadline - options_.timeout));
+  if (tail_) {
+    report.chunk = tail_->handle;
+    report.epoch = tail_->epoch;
+    report.primary = tail_->address;
+  } else {
+    report.chunk = question_.failed_handle;
+    report.epoch = question_.failed_epoch;
+  }
+  report.failures = failures_;
+  if (failures_ > 0 && !last_failure_.ok()) report.reason = std::string(last_failure_.message());
+  if (report.reason.empty() && in_flight_ > 0 && now - last_progress_ >= options_.doubt_after)
+    report.reason = StrCat("chunkserver ", tail_ ? tail_->address : "", " is silent");
+  return report;
 }
 
 AppenderCore::Batch* AppenderCore::Find(Sequence sequence) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "client/append_queue.h"
 #include "client/append_types.h"
 #include "common/clock.h"
 #include "common/status.h"
@@ -50,6 +51,7 @@ class AppenderCore {
     struct Record {
       uint32_t start = 0;  // within the batch
       Appended done;
+      uint64_t id = 0;
     };
     absl::StatusOr<FileOffset> outcome = FileOffset();  // of the batch's first byte
     std::vector<Record> records;
@@ -73,6 +75,13 @@ class AppenderCore {
              Duration now);
   // Answers a record that is not queued, in its turn.
   void Refuse(const absl::Status& status, Appended done, Duration now);
+  // The id of the record that was queued last.
+  uint64_t last_record() const { return records_; }
+  // Whoever waits for the record does not wait any more. A record that was
+  // never sent, and is the last one, is taken out of the queue and answered
+  // with `why`; otherwise the answer is that it is in doubt, and it stays where
+  // it is. Nothing if it was answered. The answer is due now.
+  std::optional<Answer> Interrupt(uint64_t record, const absl::Status& why);
   // `done` runs after everything queued before was answered.
   void Flush(Flushed done);
 
@@ -96,6 +105,9 @@ class AppenderCore {
   ClientId client() const { return client_; }
   bool idle() const { return queue_.empty() && flushes_.empty(); }
   uint64_t queued_bytes() const { return queued_bytes_; }
+  // Has anything that is queued been sent, so that it may be in the file?
+  bool in_doubt() const;
+  AppendQueueReport Report(Duration now) const;
   // When Poll should be called again though nothing came; only if not idle.
   Duration NextWake(Duration now) const;
   // By when a question that is asked now must be answered.
@@ -145,6 +157,7 @@ class AppenderCore {
   int in_flight_ = 0;  // of those, without an outcome
   uint64_t in_flight_bytes_ = 0;
   uint64_t queued_bytes_ = 0;
+  uint64_t records_ = 0;          // queued so far
   int flushes_waiting_ = 0;       // attached to batches
   std::vector<Flushed> flushes_;  // nothing queued: due at once
   uint64_t last_batch_bytes_ = 4096;

@@ -10,7 +10,9 @@
 //
 // Errors are absl::Status with an appendfs::Reason (common/status.h); ToErrno
 // turns them into errno. Every call ends by ClientOptions::timeout at the
-// latest. Everything here is thread-safe unless it says otherwise.
+// latest, and early if the thread's Interruption (common/interruption.h) is
+// fired: INTERRUPTED, or IN_DOUBT for what may have been done. Everything here is
+// thread-safe unless it says otherwise.
 #pragma once
 
 #include <chrono>
@@ -23,6 +25,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "client/append_queue.h"
 #include "common/buffer.h"
 #include "common/ids.h"
 #include "common/status.h"
@@ -115,7 +118,9 @@ class File {
   // timeout at most: then the record fails TIMED_OUT). A stream of small records
   // that nobody flushes is sent every few milliseconds; who waits for one
   // calls FlushAsync after it. IN_DOUBT is the one failure after which a record
-  // may be in the file (once).
+  // may be in the file (once). If the caller's thread is interrupted, also after
+  // this call, the record is answered at once, maybe before earlier ones; in an
+  // UnattendedScope only the wait for room ends.
   virtual void AppendAsync(std::string_view record, Appended done) = 0;
   // The same, only if the file ends at `expected` when it is appended
   // (EOF_MISMATCH otherwise).
@@ -130,6 +135,11 @@ class File {
   virtual absl::Status Flush() = 0;
   virtual uint64_t max_record_bytes() const = 0;
   virtual uint64_t queued_bytes() const = 0;
+  // Whether any of it was sent, and so may be in the file already.
+  virtual bool in_doubt() const = 0;
+  // Waits until the client's queue has room for a record of this size; the
+  // next AppendAsync will hardly have to. TIMED_OUT or INTERRUPTED.
+  virtual absl::Status AwaitRoom(uint64_t bytes) = 0;
 
   // --- reading -----------------------------------------------------------
   // Bytes at `offset`, at most `length`; fewer only at the end of the file, as
@@ -215,6 +225,13 @@ class Client {
   // spec.open did it.
   virtual absl::StatusOr<std::shared_ptr<File>> OpenInode(InodeId inode,
                                                           bool already_registered = false) = 0;
+
+  // --- for operators; neither waits for anything -----------------------------
+  // The files that have something queued, the longest waiting first.
+  virtual std::vector<AppendQueueReport> AppendQueues() const = 0;
+  // Ends everything queued, of all files: what was sent is in doubt, the rest
+  // fails with `why`. The client goes on.
+  virtual AppendsGivenUp GiveUpAppends(const absl::Status& why) = 0;
 };
 
 // Follows a growing file record by record, as `tail -f` does. A record ends

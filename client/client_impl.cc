@@ -386,4 +386,26 @@ absl::StatusOr<std::shared_ptr<File>> ClientImpl::OpenInode(InodeId inode,
   return files_->Open(inode, already_registered);
 }
 
+std::vector<AppendQueueReport> ClientImpl::AppendQueues() const {
+  std::vector<AppendQueueReport> reports;
+  for (const auto& state : files_->States()) {
+    AppendQueueReport report = state->appender->Report();
+    if (report.records > 0) reports.push_back(std::move(report));
+  }
+  std::sort(reports.begin(), reports.end(),
+            [](const auto& a, const auto& b) { return a.waiting > b.waiting; });
+  return reports;
+}
+
+AppendsGivenUp ClientImpl::GiveUpAppends(const absl::Status& why) {
+  AppendsGivenUp all;
+  for (const auto& state : files_->States()) {
+    const AppendQueueReport had = state->appender->Fail(why);
+    if (had.records > 0) ++all.files;
+    all.records += had.records;
+    all.bytes += had.bytes;
+  }
+  return all;
+}
+
 }  // namespace appendfs

@@ -62,6 +62,8 @@ class ClientImpl final : public Client, Session::Listener, PathNodes, PlanSource
   absl::Status RemoveXattr(InodeId inode, std::string_view name) override;
   absl::StatusOr<std::vector<v1::Chunk>> Chunks(InodeId inode) override;
   absl::StatusOr<std::shared_ptr<File>> OpenInode(InodeId inode, bool already_registered) override;
+  std::vector<AppendQueueReport> AppendQueues() const override;
+  AppendsGivenUp GiveUpAppends(const absl::Status& why) override;
 
  private:
   // Session::Listener

@@ -39,6 +39,8 @@ class FileImpl final : public File {
   absl::Status Flush() override;
   uint64_t max_record_bytes() const override { return shared_.max_record_bytes; }
   uint64_t queued_bytes() const override { return state_->appender->queued_bytes(); }
+  bool in_doubt() const override { return state_->appender->in_doubt(); }
+  absl::Status AwaitRoom(uint64_t bytes) override { return state_->appender->AwaitRoom(bytes); }
 
   absl::StatusOr<Buffer> Read(FileOffset offset, uint64_t length) override {
     return state_->reader->Read(offset.bytes(), length, Deadline());

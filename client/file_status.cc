@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
-#include "absl/time/time.h"
+#include "common/interruption.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -42,23 +41,11 @@ FileStatus ToFileStatus(const v1::Entry& entry, const std::optional<TailLength>&
 }
 
 // One tail length that was asked for.
-class StatusResolver::Question {
- public:
+struct StatusResolver::Question {
   explicit Question(const v1::Chunk& tail) : handle(tail.handle()), epoch(tail.epoch()) {}
   const uint64_t handle, epoch;
-
-  void Set(absl::StatusOr<TailLength> length) {
-    length_ = std::move(length);
-    answered_.Notify();
-  }
-  absl::StatusOr<TailLength> Await() {
-    answered_.WaitForNotification();
-    return length_;
-  }
-
- private:
-  absl::StatusOr<TailLength> length_ = absl::UnknownError("");
-  absl::Notification answered_;
+  const std::shared_ptr<PendingAnswer<TailLength>> length =
+      std::make_shared<PendingAnswer<TailLength>>();
 };
 
 std::shared_ptr<StatusResolver::Question> StatusResolver::Ask(const v1::Chunk& tail,
@@ -67,10 +54,11 @@ std::shared_ptr<StatusResolver::Question> StatusResolver::Ask(const v1::Chunk& t
   for (const v1::ServerAddress& replica : tail.replicas()) {
     if (replica.server_id() != tail.primary_id() || replica.address().empty()) continue;
     auto question = std::make_shared<Question>(tail);
-    chunks_.AskLength(
-        replica.address(), ChunkHandle(tail.handle()), Epoch(tail.epoch()),
-        std::min(deadline, clock_.Monotonic() + kAskPrimary),
-        [question](absl::StatusOr<TailLength> length) { question->Set(std::move(length)); });
+    chunks_.AskLength(replica.address(), ChunkHandle(tail.handle()), Epoch(tail.epoch()),
+                      std::min(deadline, clock_.Monotonic() + kAskPrimary),
+                      [pending = question->length](absl::StatusOr<TailLength> length) {
+                        pending->Set(std::move(length));
+                      });
     return question;
   }
   return nullptr;
@@ -100,10 +88,11 @@ absl::StatusOr<FileStatus> StatusResolver::Finish(v1::Entry entry,
       return Merge(entry, TailLength{.length = entry.tail().length()});
     if (question != nullptr && question->handle == entry.tail().handle() &&
         question->epoch == entry.tail().epoch()) {
-      absl::StatusOr<TailLength> length = question->Await();
+      absl::StatusOr<TailLength> length = question->length->Take();
       if (length.ok() && !length->sealed) return Merge(entry, *length);
       error = length.status();
     }
+    APPENDFS_RETURN_IF_ERROR(InterruptionStatus());
     // Being recovered, or its primary is not what the master believes (yet).
     Duration now = clock_.Monotonic();
     if (now >= deadline)
@@ -111,7 +100,7 @@ absl::StatusOr<FileStatus> StatusResolver::Finish(v1::Entry entry,
           v1::TIMED_OUT,
           StrCat("the size of inode=", entry.attributes().inode(), " could not be confirmed: ",
                  error.ok() ? "its last chunk is being recovered" : FromAbsl(error.message())));
-    absl::SleepFor(absl::FromChrono(std::min(backoff, deadline - now)));
+    if (!SleepUnlessInterrupted(std::min(backoff, deadline - now))) return InterruptionStatus();
     backoff = std::min(backoff * 2, kLongestBackoff);
     APPENDFS_ASSIGN_OR_RETURN(entry, get_(InodeId(entry.attributes().inode()), deadline));
     question = entry.has_tail() ? Ask(entry.tail(), deadline) : nullptr;

@@ -42,7 +42,7 @@ class StatusResolver {
                                                       Duration deadline);
 
  private:
-  class Question;
+  struct Question;
 
   std::shared_ptr<Question> Ask(const v1::Chunk& tail, Duration deadline);
   absl::StatusOr<FileStatus> Finish(v1::Entry entry, std::shared_ptr<Question> question,

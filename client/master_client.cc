@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <thread>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_split.h"
-#include "absl/synchronization/notification.h"
+#include "common/interruption.h"
 #include "common/link/call_link.h"
 #include "common/str_cat.h"
 
@@ -141,21 +141,32 @@ class LinkMasterClient final : public MasterClient, CallsToMaster::Listener {
     return MakeError(v1::UNREACHABLE, StrCat("master ", FromAbsl(status.message())));
   }
 
+  // An attempt that is interrupted goes on, but nobody waits for it.
   Result<Answer> AskAndWait(MasterCallLink& peer, Question question, Duration deadline) {
-    absl::Notification answered;
-    Result<Answer> result;
-    Ask(peer, std::move(question), deadline, [&](Result<Answer> answer) {
-      result = std::move(answer);
-      answered.Notify();
-    });
-    answered.WaitForNotification();
-    return result;
+    auto pending = std::make_shared<PendingAnswer<Answer>>();
+    Ask(peer, std::move(question), deadline,
+        [pending](Result<Answer> answer) { pending->Set(std::move(answer)); });
+    return pending->Take();
+  }
+
+  // What a call ends with whose caller does not wait any more.
+  template <class Request>
+  static absl::Status Abandoned(const Request&, bool sent) {
+    absl::Status why = InterruptionStatus();
+    if constexpr (requires(const Request& changes) { changes.mutation(); }) {
+      if (sent)
+        return MakeError(
+            v1::IN_DOUBT,
+            StrCat(FromAbsl(why.message()), " before the master answered; it may have been done"));
+    }
+    return why;
   }
 
   template <class Request, class Response>
   Result<Response> Repeat(Request* (Question::*put)(), Response* (Answer::*take)(),
                           const Request& request, Duration deadline) {
     Duration backoff = kFirstBackoff;
+    if (!InterruptionStatus().ok()) return Abandoned(request, /*sent=*/false);
     while (true) {
       MasterCallLink& peer = Current();
       Question question;
@@ -165,6 +176,7 @@ class LinkMasterClient final : public MasterClient, CallsToMaster::Listener {
           AskAndWait(peer, std::move(question),
                      now + std::clamp<Duration>(deadline - now, kFirstBackoff, kAttempt));
       if (answer.ok()) return std::move(*((*answer).*take)());
+      if (!InterruptionStatus().ok()) return Abandoned(request, /*sent=*/true);
       if (!IsAway(answer.status())) return answer.status();
       // A repeated change gets its first answer, which may be older than what was watched.
       if (watcher_ != nullptr) watcher_->OnRefused();
@@ -172,7 +184,7 @@ class LinkMasterClient final : public MasterClient, CallsToMaster::Listener {
         peer.BreakIfSilentSince(clock_.Monotonic() - kSilence);
       Next(peer);
       if (deadline - clock_.Monotonic() <= backoff) return answer.status();
-      std::this_thread::sleep_for(backoff);
+      if (!SleepUnlessInterrupted(backoff)) return Abandoned(request, /*sent=*/true);
       backoff = std::min(backoff * 2, kLongestBackoff);
     }
   }

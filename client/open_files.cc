@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/interruption.h"
+
 namespace appendfs {
 namespace {
 
@@ -18,7 +20,8 @@ absl::StatusOr<std::shared_ptr<File>> OpenFiles::Open(InodeId inode, bool alread
       auto found = slots_.find(inode);
       return found == slots_.end() || !found->second.busy;
     };
-    mutex_.Await(absl::Condition(&settled));
+    if (!AwaitUnlessInterrupted(mutex_, absl::Condition(&settled), Duration::max()))
+      return InterruptionStatus();
     Slot& slot = slots_[inode];
     slot.promised = false;
     if (std::shared_ptr<File> file = slot.file.lock()) return file;
@@ -33,11 +36,18 @@ absl::StatusOr<std::shared_ptr<File>> OpenFiles::Open(InodeId inode, bool alread
   }
   absl::StatusOr<v1::FilePlan> plan = hooks_.open(inode);
   absl::MutexLock lock(&mutex_);
+  Slot& slot = slots_[inode];
   if (!plan.ok()) {
-    slots_.erase(inode);
+    // The master may have registered it and could not say so.
+    if (!stopped_ && (IsTransient(plan.status()) || HasReason(plan.status(), v1::INTERRUPTED))) {
+      slot.busy = false;
+      gone_.insert(inode);
+      ReleaseSoon(kReleaseAfter);
+    } else {
+      slots_.erase(inode);
+    }
     return plan.status();
   }
-  Slot& slot = slots_[inode];
   slot.busy = false;
   slot.state = hooks_.make_state(inode, &*plan);
   std::shared_ptr<File> file = hooks_.make_file(slot.state);
@@ -105,7 +115,8 @@ void OpenFiles::BeginRegistering() {
   absl::MutexLock lock(&mutex_);
   ++registering_;  // no release begins from here on
   auto quiet = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !releasing_; };
-  mutex_.Await(absl::Condition(&quiet));
+  // Who is interrupted goes on to a call that ends at once.
+  AwaitUnlessInterrupted(mutex_, absl::Condition(&quiet), Duration::max());
 }
 
 void OpenFiles::EndRegistering(InodeId registered) {

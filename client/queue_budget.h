@@ -5,9 +5,8 @@
 #include <cstdint>
 
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
 #include "common/clock.h"
+#include "common/interruption.h"
 
 namespace appendfs {
 
@@ -17,20 +16,33 @@ class QueueBudget {
  public:
   explicit QueueBudget(uint64_t limit) : limit_(limit) {}
 
-  // Takes `bytes`, waiting up to `wait` for room; false if there came none.
-  // One record is let in however large it is.
+  // Takes `bytes`, waiting up to `wait` for room; false if there came none, or
+  // if interrupted. One record is let in however large it is.
   bool Acquire(uint64_t bytes, Duration wait) {
     if (TryAcquire(bytes)) return true;
-    const absl::Time deadline = absl::Now() + absl::FromChrono(wait);
+    const SystemClock clock;
+    const Duration deadline = clock.Monotonic() + wait;
     absl::MutexLock lock(&mutex_);
     waiting_.fetch_add(1);
     bool got = false;
     // The condition only looks: it may be evaluated by others, and often.
     auto room = [this, bytes] { return HasRoom(used_.load(), bytes); };
     while (!(got = TryAcquire(bytes)))
-      if (!mutex_.AwaitWithDeadline(absl::Condition(&room), deadline)) break;
+      if (!AwaitUnlessInterrupted(mutex_, absl::Condition(&room), deadline - clock.Monotonic()))
+        break;
     waiting_.fetch_sub(1);
     return got;
+  }
+
+  // Waits for the same room without taking it.
+  bool AwaitRoom(uint64_t bytes, Duration wait) {
+    if (HasRoom(used_.load(), bytes)) return true;
+    absl::MutexLock lock(&mutex_);
+    waiting_.fetch_add(1);
+    auto room = [this, bytes] { return HasRoom(used_.load(), bytes); };
+    const bool came = AwaitUnlessInterrupted(mutex_, absl::Condition(&room), wait);
+    waiting_.fetch_sub(1);
+    return came;
   }
 
   void Release(uint64_t bytes) {

@@ -5,8 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
-#include "absl/time/time.h"
+#include "common/interruption.h"
 #include "common/str_cat.h"
 
 namespace appendfs {
@@ -18,24 +17,6 @@ constexpr Duration kAskPrimary = std::chrono::seconds(1);
 constexpr Duration kPrefetch = std::chrono::seconds(5);
 constexpr Duration kFirstBackoff = std::chrono::milliseconds(2);
 constexpr Duration kLongestBackoff = std::chrono::milliseconds(100);
-
-// Waits for a callback's answer.
-template <class T>
-class Waiter {
- public:
-  void Set(absl::StatusOr<T> value) {
-    value_ = std::move(value);
-    done_.Notify();
-  }
-  absl::StatusOr<T> Take() {
-    done_.WaitForNotification();
-    return std::move(value_);
-  }
-
- private:
-  absl::StatusOr<T> value_ = absl::UnknownError("");
-  absl::Notification done_;
-};
 
 std::string PrimaryAddress(const v1::Chunk& chunk) {
   for (const v1::ServerAddress& replica : chunk.replicas())
@@ -78,7 +59,7 @@ absl::Status Reader::Refresh(bool whole, Duration deadline) {
 
 void Reader::Pause(Duration& backoff, Duration deadline) {
   Duration left = deadline - shared_.clock.Monotonic();
-  absl::SleepFor(absl::FromChrono(std::max(Duration::zero(), std::min(backoff, left))));
+  SleepUnlessInterrupted(std::max(Duration::zero(), std::min(backoff, left)));
   backoff = std::min(backoff * 2, kLongestBackoff);
 }
 
@@ -87,7 +68,7 @@ absl::StatusOr<uint64_t> Reader::Size(Duration deadline) {
   absl::Status error;
   while (true) {
     if (std::optional<v1::Chunk> tail = Tail()) {
-      auto waiter = std::make_shared<Waiter<TailLength>>();
+      auto waiter = std::make_shared<PendingAnswer<TailLength>>();
       Duration until = std::min(deadline, shared_.clock.Monotonic() + kAskPrimary);
       shared_.chunks.AskLength(
           PrimaryAddress(*tail), ChunkHandle(tail->handle()), Epoch(tail->epoch()), until,
@@ -97,6 +78,7 @@ absl::StatusOr<uint64_t> Reader::Size(Duration deadline) {
         return known_->Raise(tail->base_offset() + length->length);
       error = length.status();
     }
+    APPENDFS_RETURN_IF_ERROR(InterruptionStatus());
     absl::Status refreshed = Refresh(false, deadline);
     if (!refreshed.ok()) {
       if (IsFinal(refreshed)) return refreshed;
@@ -133,7 +115,7 @@ absl::StatusOr<Buffer> Reader::Read(uint64_t offset, uint64_t length, Duration d
 std::optional<Buffer> Reader::ReadAtTail(uint64_t offset, uint64_t length, Duration deadline) {
   std::optional<v1::Chunk> tail = Tail();
   if (!tail || offset < tail->base_offset() || length > kFreshBytes) return std::nullopt;
-  auto waiter = std::make_shared<Waiter<ReplicaReader::Fresh>>();
+  auto waiter = std::make_shared<PendingAnswer<ReplicaReader::Fresh>>();
   Duration until = std::min(deadline, shared_.clock.Monotonic() + kAskPrimary);
   shared_.replicas.FetchFresh(
       *tail, offset - tail->base_offset(), static_cast<uint32_t>(length), until,
@@ -163,8 +145,8 @@ absl::StatusOr<Buffer> Reader::ReadKnown(uint64_t offset, uint64_t length, Durat
       absl::MutexLock lock(&mutex_);
       block = readahead_.Find(at);
       if (block != nullptr) {
-        mutex_.AwaitWithTimeout(absl::Condition(&block->ready),
-                                absl::FromChrono(deadline - shared_.clock.Monotonic()));
+        AwaitUnlessInterrupted(mutex_, absl::Condition(&block->ready),
+                               deadline - shared_.clock.Monotonic(), shared_from_this());
         if (!block->ready || !block->data.ok()) {
           readahead_.Drop(*block);
           block = nullptr;
@@ -200,7 +182,7 @@ absl::StatusOr<Buffer> Reader::ReadDirect(uint64_t offset, uint64_t length, Dura
     }
     absl::Status failed = pieces.status();
     if (pieces.ok()) {
-      auto waiter = std::make_shared<Waiter<Buffer>>();
+      auto waiter = std::make_shared<PendingAnswer<Buffer>>();
       shared_.replicas.Fetch(*std::move(pieces), deadline, [waiter](absl::StatusOr<Buffer> bytes) {
         waiter->Set(std::move(bytes));
       });
@@ -208,6 +190,7 @@ absl::StatusOr<Buffer> Reader::ReadDirect(uint64_t offset, uint64_t length, Dura
       if (bytes.ok()) return bytes;
       failed = bytes.status();
     }
+    APPENDFS_RETURN_IF_ERROR(InterruptionStatus());
     if (error.ok() || !IsTransient(failed)) error = failed;
     if (shared_.clock.Monotonic() >= deadline) return error;
     // Replicas move, chunks are sealed: look where the bytes are now.

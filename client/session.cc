@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/interruption.h"
 #include "common/protocol.h"
 #include "common/str_cat.h"
 #include "common/utf8.h"
@@ -75,7 +76,7 @@ bool Session::AwaitAfter(ClientId id, Duration deadline) {
   auto changed = [this, id]()
                      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return id_ != id || stopping_; };
   absl::MutexLock lock(&mutex_);
-  Await(mutex_, absl::Condition(&changed), deadline - clock_.Monotonic());
+  AwaitUnlessInterrupted(mutex_, absl::Condition(&changed), deadline - clock_.Monotonic());
   return id_ != id;
 }
 

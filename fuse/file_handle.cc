@@ -1,10 +1,11 @@
 #include "fuse/file_handle.h"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
+#include "common/interruption.h"
 #include "common/str_cat.h"
 
 namespace appendfs::fuse {
@@ -17,11 +18,11 @@ absl::Status NotAtEnd(InodeId inode, uint64_t offset) {
 
 }  // namespace
 
-void WaitForQueue(File& file) {
-  if (file.queued_bytes() == 0) return;
-  absl::Notification answered;
-  file.FlushAsync([&answered] { answered.Notify(); });
-  answered.WaitForNotification();
+absl::Status WaitForQueue(File& file) {
+  if (file.queued_bytes() == 0) return absl::OkStatus();
+  auto answered = std::make_shared<PendingAnswer<bool>>();
+  file.FlushAsync([answered] { answered->Set(true); });
+  return answered->Take().status();
 }
 
 FileHandle::FileHandle(std::shared_ptr<File> file, WriteAccess access)
@@ -35,18 +36,17 @@ void FileHandle::Write(uint64_t offset, std::string_view bytes, WriteMode mode, 
   if (absl::Status late = state_->TakeForWrite(); !late.ok()) return std::move(done)(late);
   if (bytes.empty()) return std::move(done)(size_t{0});
   bytes = bytes.substr(0, file_->max_record_bytes());
-  auto waiting = std::make_shared<Written>(std::move(done));
+  if (absl::Status room = file_->AwaitRoom(bytes.size()); !room.ok()) return std::move(done)(room);
   std::optional<absl::StatusOr<size_t>> answer;
   {
     absl::MutexLock lock(&order_);
-    answer = Queue(offset, bytes, mode, waiting);
+    answer = Queue(offset, bytes, mode, done);
   }
-  if (answer) std::move (*waiting)(*std::move(answer));
+  if (answer) std::move(done)(*std::move(answer));
 }
 
 std::optional<absl::StatusOr<size_t>> FileHandle::Queue(uint64_t offset, std::string_view bytes,
-                                                        WriteMode mode,
-                                                        const std::shared_ptr<Written>& done) {
+                                                        WriteMode mode, Written& done) {
   std::optional<uint64_t> end;
   {
     absl::MutexLock lock(&state_->mutex);
@@ -66,8 +66,8 @@ std::optional<absl::StatusOr<size_t>> FileHandle::Queue(uint64_t offset, std::st
   // Where the end is not known only the cluster can say whether it is here.
   const bool unknown = !mode.append && !end;
   const bool durable = mode.durable || unknown;
-  auto outcome = [state = state_, done, durable, unknown, offset,
-                  size = bytes.size()](absl::StatusOr<FileOffset> at) {
+  auto outcome = [state = state_, done = durable ? std::move(done) : Written(), durable, unknown,
+                  offset, size = bytes.size()](absl::StatusOr<FileOffset> at) mutable {
     if (!at.ok()) {
       state->Fail(at.status(), /*tell_later=*/!durable);
     } else if (unknown) {
@@ -76,11 +76,14 @@ std::optional<absl::StatusOr<size_t>> FileHandle::Queue(uint64_t offset, std::st
     }
     if (!durable) return;
     if (at.ok()) {
-      std::move (*done)(size);
+      std::move(done)(size);
     } else {
-      std::move (*done)(at.status());
+      std::move(done)(at.status());
     }
   };
+  // What is answered now goes on, whatever becomes of the caller.
+  std::optional<UnattendedScope> unattended;
+  if (!durable) unattended.emplace();
   if (mode.append) {
     file_->AppendAsync(bytes, std::move(outcome));
   } else {
@@ -105,7 +108,7 @@ void FileHandle::FillGap(uint64_t from, uint64_t to) {
 }
 
 absl::Status FileHandle::SetSize(uint64_t size) {
-  WaitForQueue(*file_);
+  APPENDFS_RETURN_IF_ERROR(WaitForQueue(*file_));
   APPENDFS_ASSIGN_OR_RETURN(const uint64_t end, file_->Size());
   if (size == end) return absl::OkStatus();
   {
@@ -122,13 +125,32 @@ absl::Status FileHandle::SetSize(uint64_t size) {
     }
     FillGap(end, size);
   }
-  WaitForQueue(*file_);
+  APPENDFS_RETURN_IF_ERROR(WaitForQueue(*file_));
   return state_->TakeForSync();
 }
 
 void FileHandle::Sync(Done done) {
-  file_->FlushAsync([state = state_, done = std::move(done)]() mutable {
-    std::move(done)(state->TakeForSync());
+  // Told once, by whichever comes first.
+  struct Waiting {
+    std::atomic<bool> told = false;
+    Done done;
+  };
+  auto waiting = std::make_shared<Waiting>();
+  waiting->done = std::move(done);
+  Interruption* const interruption = Interruption::OfThisThread();
+  file_->FlushAsync([state = state_, waiting] {
+    if (!waiting->told.exchange(true)) std::exchange(waiting->done, nullptr)(state->TakeForSync());
+  });
+  if (interruption == nullptr) return;
+  interruption->Add([file = std::weak_ptr<File>(file_), waiting, interruption] {
+    if (waiting->told.exchange(true)) return;
+    const std::shared_ptr<File> still_open = file.lock();
+    const bool in_doubt = still_open != nullptr && still_open->in_doubt();
+    const absl::Status why = interruption->status();
+    std::exchange(waiting->done, nullptr)(
+        in_doubt ? MakeError(v1::IN_DOUBT,
+                             StrCat(FromAbsl(why.message()), " before what was sent was answered"))
+                 : why);
   });
 }
 
@@ -141,8 +163,11 @@ void FileHandle::State::Fail(const absl::Status& status, bool tell_later) {
   absl::MutexLock lock(&mutex);
   expected_end.reset();
   if (!tell_later) return;
-  for_write.Update(status);
-  for_sync.Update(status);
+  // Late, it is the record that was lost, not the call that was interrupted.
+  const absl::Status late =
+      HasReason(status, v1::INTERRUPTED) ? WithErrnoOf(v1::INPUT_OUTPUT, status) : status;
+  for_write.Update(late);
+  for_sync.Update(late);
 }
 
 absl::Status FileHandle::State::TakeForWrite() {

@@ -46,12 +46,14 @@ class FileHandle : public std::enable_shared_from_this<FileHandle> {
     bool durable = false;  // answer only when the record is durable
   };
   // Queues `bytes` (copied) as one record; answers with how many were taken:
-  // fewer than there are if the record would be too long.
+  // fewer than there are if the record would be too long. Blocks while the
+  // client's queue is full.
   void Write(uint64_t offset, std::string_view bytes, WriteMode mode, Written done);
   // ftruncate(2): fine if the file ends there, or if the creator may fill the
   // gap; NOT_PERMITTED otherwise. Blocks.
   absl::Status SetSize(uint64_t size);
-  // fsync(2) and close(2): when everything written before is answered.
+  // fsync(2) and close(2): when everything written before is answered; or, if
+  // this thread's interruption is fired first, IN_DOUBT if any of it was sent.
   void Sync(Done done);
   void Close(Done done);
   File& file() { return *file_; }
@@ -77,10 +79,10 @@ class FileHandle : public std::enable_shared_from_this<FileHandle> {
     absl::Status TakeForSync() ABSL_LOCKS_EXCLUDED(mutex);
   };
 
-  // Queues the record; nullopt if `done` is called when it is durable, else
-  // what to answer now.
+  // Queues the record; nullopt if `done` was taken and is called when it is
+  // durable, else what to answer now.
   std::optional<absl::StatusOr<size_t>> Queue(uint64_t offset, std::string_view bytes,
-                                              WriteMode mode, const std::shared_ptr<Written>& done)
+                                              WriteMode mode, Written& done)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(order_);
   // Queues zeros; failures become late errors.
   void FillGap(uint64_t from, uint64_t to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(order_);
@@ -91,7 +93,8 @@ class FileHandle : public std::enable_shared_from_this<FileHandle> {
   absl::Mutex order_;  // held while the records of one write are queued
 };
 
-// Blocks until everything queued on `file` before is answered.
-void WaitForQueue(File& file);
+// Blocks until everything queued on `file` before is answered, or this thread
+// is interrupted.
+absl::Status WaitForQueue(File& file);
 
 }  // namespace appendfs::fuse

@@ -24,9 +24,13 @@ class HandleSet {
     auto node = handles_.extract(pointer);
     return node.empty() ? nullptr : std::move(node.mapped());
   }
+  size_t size() const {
+    absl::MutexLock lock(&mutex_);
+    return handles_.size();
+  }
 
  private:
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   absl::flat_hash_map<Handle*, std::shared_ptr<Handle>> handles_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -15,6 +15,7 @@
 
 #include "common/service_manager.h"
 #include "common/str_cat.h"
+#include "fuse/control_service.h"
 #include "fuse/mount_state.h"
 #include "fuse/session.h"
 
@@ -59,10 +60,13 @@ sigset_t StopSignals() {
   return set;
 }
 
-// Stops the session when the process is asked to end.
+// Ends the mount when the process is asked to end: at the first signal what
+// holds threads is let go and what is queued is flushed, at the second that is
+// given up, too.
 class SignalWatcher {
  public:
-  explicit SignalWatcher(Session& session) : session_(session), thread_([this] { Watch(); }) {}
+  SignalWatcher(MountState& state, Session& session)
+      : state_(state), session_(session), thread_([this] { Watch(); }) {}
   ~SignalWatcher() {
     done_ = true;
     thread_.join();
@@ -75,12 +79,21 @@ class SignalWatcher {
     while (!done_) {
       const int signal = sigtimedwait(&signals, nullptr, &pause);
       if (signal < 0) continue;
-      LOG(INFO) << "signal " << signal << ": flushing and unmounting";
-      TellServiceManager("STOPPING=1");
-      session_.Stop();
+      const absl::Status why = WithErrnoOf(
+          v1::INPUT_OUTPUT, MakeError(v1::INTERRUPTED, "the mount's daemon was told to end"));
+      if (!state_.leaving.exchange(true)) {
+        LOG(INFO) << "signal " << signal << ": flushing and unmounting";
+        TellServiceManager("STOPPING=1");
+        state_.calls->Interrupt(why, Calls::Which::kOnThread);
+        session_.Stop();
+      } else {
+        LOG(WARNING) << "signal " << signal << " again: giving up what is queued";
+        state_.client.GiveUpAppends(why);
+      }
     }
   }
 
+  MountState& state_;
   Session& session_;
   std::atomic<bool> done_ = false;
   std::thread thread_;
@@ -93,9 +106,10 @@ absl::Status ResolveMountpoint(MountOptions& options) {
   if (stat(options.mountpoint.c_str(), &status) != 0) {
     const int error = errno;
     if (error == ENOTCONN)
-      return MakeError(v1::INVALID, StrCat("mount point ", options.mountpoint,
-                                           ": a mount whose daemon died is in the way (umount -l ",
-                                           options.mountpoint, ")"));
+      return MakeError(v1::INVALID,
+                       StrCat("mount point ", options.mountpoint,
+                              ": a mount whose daemon died is in the way (appendfs umount ",
+                              options.mountpoint, ")"));
     return ErrnoError("mount point", options.mountpoint, error);
   }
   if (!S_ISDIR(status.st_mode))
@@ -127,12 +141,18 @@ int RunMount(const MountOptions& options, const Connector& connect,
     absl::StatusOr<std::unique_ptr<Session>> mounted = Session::Mount(state);
     if (!mounted.ok()) return Fail(mounted.status());
     session = *std::move(mounted);
+    absl::StatusOr<std::unique_ptr<ControlServer>> control = ControlServer::Start(state);
+    if (!control.ok())
+      LOG(WARNING) << "no control socket, appendfs mount-stats and abort will not work: "
+                   << control.status().message();
     absl::Status served;
     {
-      SignalWatcher watcher(*session);
+      SignalWatcher watcher(state, *session);
       served = session->Serve();
+      state.leaving = true;
+      if (!state.FlushAll(options.timeout + std::chrono::seconds(1)))
+        LOG(ERROR) << "left with appends that could not be made durable";
     }
-    state.FlushAll(options.timeout + std::chrono::seconds(1));
     session->Unmount();
     if (!served.ok()) code = Fail(served);
     LOG(INFO) << "unmounted " << options.mountpoint;

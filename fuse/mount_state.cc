@@ -2,53 +2,35 @@
 
 #include <memory>
 #include <utility>
-#include <vector>
 
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
+#include "absl/time/clock.h"
 
 namespace appendfs::fuse {
-namespace {
-
-// Counts answers; shared, because an answer may come after nobody waits.
-struct Countdown {
-  absl::Mutex mutex;
-  size_t left ABSL_GUARDED_BY(mutex) = 0;
-};
-
-}  // namespace
-
 absl::StatusOr<FileStatus> MountState::AfterOwnQueue(FileStatus status) {
   if (status.type != v1::REGULAR) return status;
   const std::shared_ptr<File> file = inodes.OpenFile(status.inode);
   if (file == nullptr || file->queued_bytes() == 0) return status;
-  WaitForQueue(*file);
+  APPENDFS_RETURN_IF_ERROR(WaitForQueue(*file));
   return file->Stat();
 }
 
 absl::StatusOr<FileStatus> MountState::Stat(InodeId inode) {
   const std::shared_ptr<File> file = inodes.OpenFile(inode);
   if (file == nullptr) return client.Stat(inode);
-  WaitForQueue(*file);
+  APPENDFS_RETURN_IF_ERROR(WaitForQueue(*file));
   return file->Stat();
 }
 
-void MountState::FlushAll(std::chrono::milliseconds bound) {
-  const std::vector<std::shared_ptr<File>> open = inodes.OpenFiles();
-  auto countdown = std::make_shared<Countdown>();
-  {
-    absl::MutexLock lock(&countdown->mutex);
-    countdown->left = open.size();
+bool MountState::FlushAll(std::chrono::milliseconds bound) {
+  const SystemClock clock;
+  const Duration deadline = clock.Monotonic() + bound;
+  // Hurries it; files whose last user was killed are not among these.
+  for (const std::shared_ptr<File>& file : inodes.OpenFiles()) file->FlushAsync([] {});
+  while (!client.AppendQueues().empty()) {
+    if (clock.Monotonic() >= deadline) return false;
+    absl::SleepFor(absl::Milliseconds(5));
   }
-  for (const std::shared_ptr<File>& file : open) {
-    file->FlushAsync([countdown] {
-      absl::MutexLock lock(&countdown->mutex);
-      --countdown->left;
-    });
-  }
-  absl::MutexLock lock(&countdown->mutex);
-  auto none_left = [&countdown]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return countdown->left == 0; };
-  countdown->mutex.AwaitWithTimeout(absl::Condition(&none_left), absl::FromChrono(bound));
+  return true;
 }
 
 }  // namespace appendfs::fuse

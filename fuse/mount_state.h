@@ -1,12 +1,16 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <memory>
 
 #include "client/appendfs.h"
+#include "fuse/current_call.h"
 #include "fuse/directory_handle.h"
 #include "fuse/file_handle.h"
 #include "fuse/handle_set.h"
 #include "fuse/inode_map.h"
+#include "fuse/interrupt_watch.h"
 #include "fuse/options.h"
 
 namespace appendfs::fuse {
@@ -23,6 +27,10 @@ struct MountState {
   // Called once, when the kernel and the mount have agreed on the protocol.
   std::function<void()> on_serving;
 
+  const Duration begun = SystemClock().Monotonic();
+  std::atomic<bool> leaving = false;  // nothing new is served, what is queued is flushed
+  const std::shared_ptr<Calls> calls = std::make_shared<Calls>();
+  InterruptWatch interrupts;
   InodeMap inodes;
   HandleSet<FileHandle> files;
   HandleSet<DirectoryHandle> directories;
@@ -44,8 +52,8 @@ struct MountState {
   absl::StatusOr<FileStatus> AfterOwnQueue(FileStatus status);
   // A fresh status, after the own queue. Blocks.
   absl::StatusOr<FileStatus> Stat(InodeId inode);
-  // Waits, at most `bound`, until all queues are empty.
-  void FlushAll(std::chrono::milliseconds bound);
+  // Waits, at most `bound`, until all queues are empty; whether they are.
+  bool FlushAll(std::chrono::milliseconds bound);
 };
 
 }  // namespace appendfs::fuse

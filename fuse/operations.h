@@ -16,4 +16,8 @@ void AddDataOperations(fuse_lowlevel_ops& operations);       // read, write, fsy
 void AddDirectoryOperations(fuse_lowlevel_ops& operations);  // opendir, readdir ...
 void AddSystemOperations(fuse_lowlevel_ops& operations);     // init, statfs
 
+// After all these: makes a Call of each request, so that it is counted and can
+// be interrupted.
+void CountCalls(fuse_lowlevel_ops& operations);
+
 }  // namespace appendfs::fuse

@@ -51,7 +51,8 @@ absl::StatusOr<FileStatus> Change(MountState& state, InodeId inode, const struct
   const AttributeChange change = DecodeChange(wanted, fields);
   if (!ChangesAnything(change)) return state.Stat(inode);
   // A time that is set now must not be overtaken by an append made before.
-  if (const std::shared_ptr<File> file = state.inodes.OpenFile(inode)) WaitForQueue(*file);
+  if (const std::shared_ptr<File> file = state.inodes.OpenFile(inode))
+    APPENDFS_RETURN_IF_ERROR(WaitForQueue(*file));
   return state.client.SetAttributes(inode, change);
 }
 

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <utility>
 
+#include "fuse/caller.h"
+#include "fuse/late_reply.h"
 #include "fuse/operations.h"
 #include "fuse/reply.h"
 
@@ -20,7 +22,8 @@ std::shared_ptr<FileHandle> HandleOf(const fuse_file_info* info) {
 
 void Read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {
   const std::shared_ptr<FileHandle> handle = HandleOf(info);
-  WaitForQueue(handle->file());
+  if (absl::Status waited = WaitForQueue(handle->file()); !waited.ok())
+    return ReplyStatus(request, waited);
   const absl::StatusOr<Buffer> bytes =
       handle->file().Read(FileOffset(static_cast<uint64_t>(offset)), size);
   if (!bytes.ok()) return ReplyStatus(request, bytes.status());
@@ -55,20 +58,22 @@ void Write(fuse_req_t request, fuse_ino_t node, const char* bytes, size_t size, 
       .durable = state.options.ack == Ack::kCommit || (info->flags & (O_DSYNC | O_SYNC)) != 0};
   const std::shared_ptr<FileHandle> handle = HandleOf(info);
   handle->Write(static_cast<uint64_t>(offset), std::string_view(bytes, size), mode,
-                [request](absl::StatusOr<size_t> written) {
-                  if (!written.ok()) return ReplyStatus(request, written.status());
-                  fuse_reply_write(request, *written);
+                [reply = LateReply(request)](const absl::StatusOr<size_t>& written) {
+                  reply.SendWritten(written);
                 });
 }
 
 void Fsync(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
   const std::shared_ptr<FileHandle> handle = HandleOf(info);
-  handle->Sync([request](const absl::Status& status) { ReplyStatus(request, status); });
+  handle->Sync([reply = LateReply(request)](const absl::Status& status) { reply.Send(status); });
 }
 
 void Flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
   const std::shared_ptr<FileHandle> handle = HandleOf(info);
-  handle->Close([request](const absl::Status& status) { ReplyStatus(request, status); });
+  // A program that was killed is not kept for what it wrote, which goes on.
+  if (handle->file().queued_bytes() > 0 && DiesOfSignal(fuse_req_ctx(request)->pid))
+    return ReplyStatus(request, absl::OkStatus());
+  handle->Close([reply = LateReply(request)](const absl::Status& status) { reply.Send(status); });
 }
 
 // Space cannot be reserved: growing is refused, and within the file there is
@@ -79,7 +84,7 @@ void Allocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t leng
     return ReplyStatus(request, MakeError(v1::NOT_SUPPORTED, "fallocate in this mode"));
   const std::shared_ptr<FileHandle> handle = HandleOf(info);
   File& file = handle->file();
-  WaitForQueue(file);
+  if (absl::Status waited = WaitForQueue(file); !waited.ok()) return ReplyStatus(request, waited);
   const absl::StatusOr<uint64_t> size = file.Size();
   if (!size.ok()) return ReplyStatus(request, size.status());
   const bool grows = static_cast<uint64_t>(offset) + static_cast<uint64_t>(length) > *size;
@@ -92,7 +97,7 @@ void Allocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t leng
 void Seek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
   const std::shared_ptr<FileHandle> handle = HandleOf(info);
   File& file = handle->file();
-  WaitForQueue(file);
+  if (absl::Status waited = WaitForQueue(file); !waited.ok()) return ReplyStatus(request, waited);
   const absl::StatusOr<uint64_t> size = file.Size();
   if (!size.ok()) return ReplyStatus(request, size.status());
   const off_t end = static_cast<off_t>(*size);

@@ -22,7 +22,7 @@ absl::StatusOr<WriteAccess> DecideAccess(File& file, int flags, bool created) {
     return (flags & O_APPEND) ? WriteAccess::kAppend : WriteAccess::kCreator;
   }
   if ((flags & O_TRUNC) || (writable && !(flags & O_APPEND))) {
-    WaitForQueue(file);
+    APPENDFS_RETURN_IF_ERROR(WaitForQueue(file));
     APPENDFS_ASSIGN_OR_RETURN(const uint64_t size, file.Size());
     if (size > 0)
       return MakeError(v1::NOT_PERMITTED,
@@ -49,7 +49,7 @@ void RemoveHandle(MountState& state, InodeId inode, fuse_file_info* info) {
   std::shared_ptr<FileHandle> handle = state.files.Remove(reinterpret_cast<FileHandle*>(info->fh));
   if (handle == nullptr) return;
   // close(2) has waited already, unless its process was killed meanwhile.
-  WaitForQueue(handle->file());
+  (void)WaitForQueue(handle->file());
   state.inodes.RemoveHandle(inode);
 }
 

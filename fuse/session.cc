@@ -55,6 +55,7 @@ fuse_lowlevel_ops MakeOperations() {
   AddDataOperations(operations);
   AddDirectoryOperations(operations);
   AddSystemOperations(operations);
+  CountCalls(operations);
   return operations;
 }
 

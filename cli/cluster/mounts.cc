@@ -12,25 +12,11 @@
 
 #include "absl/strings/str_split.h"
 #include "cli/cluster/process.h"
+#include "common/mount_table.h"
 #include "common/str_cat.h"
 
 namespace appendfs::cli {
 namespace {
-
-// mountinfo writes space, tab, newline and backslash as \ooo.
-std::string Unescape(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>((text[i + 1] - '0') << 6 | (text[i + 2] - '0') << 3 |
-                               (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
 
 // Runs a helper program to its end; its output is not wanted.
 void RunQuietly(const std::vector<std::string>& arguments) {
@@ -47,7 +33,7 @@ bool HasFuseMount(std::string_view mountinfo, std::string_view mount_point) {
   bool found = false;
   while (std::getline(lines, line)) {
     std::vector<std::string> fields = absl::StrSplit(line, ' ');
-    if (fields.size() < 10 || Unescape(fields[4]) != mount_point) continue;
+    if (fields.size() < 10 || UnescapeMountField(fields[4]) != mount_point) continue;
     size_t dash = 6;
     while (dash < fields.size() && fields[dash] != "-") ++dash;
     // The last one listed is on top.

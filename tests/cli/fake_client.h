@@ -48,6 +48,8 @@ class FakeClient final : public Client {
     absl::Status Flush() override { return std::exchange(failure_, absl::OkStatus()); }
     uint64_t max_record_bytes() const override { return client_.max_record_bytes; }
     uint64_t queued_bytes() const override { return 0; }
+    bool in_doubt() const override { return false; }
+    absl::Status AwaitRoom(uint64_t) override { return absl::OkStatus(); }
     absl::StatusOr<Buffer> Read(FileOffset offset, uint64_t length) override {
       const std::string& bytes = node().bytes;
       return Buffer::From(bytes.substr(std::min<size_t>(offset.bytes(), bytes.size()), length));
@@ -200,6 +202,8 @@ class FakeClient final : public Client {
   absl::StatusOr<std::shared_ptr<File>> OpenInode(InodeId inode, bool) override {
     return std::make_shared<FakeFile>(*this, inode);
   }
+  std::vector<AppendQueueReport> AppendQueues() const override { return {}; }
+  AppendsGivenUp GiveUpAppends(const absl::Status&) override { return {}; }
 
   std::map<uint64_t, Node> nodes;
   uint64_t max_record_bytes = 1000;

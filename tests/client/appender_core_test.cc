@@ -14,6 +14,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr ClientId kClient{7};
+const absl::Status kEnough = MakeError(v1::INTERRUPTED, "enough");
 const AppendTail kFirst{ChunkHandle(100), Epoch(1), ServerId(1), "a:1"};
 const AppendTail kSecond{ChunkHandle(101), Epoch(1), ServerId(2), "b:1"};
 
@@ -410,6 +411,87 @@ TEST_F(AppenderCoreTest, TailsFailingOnAndOn_AreAskedForMoreSlowly) {
   }
   EXPECT_LT(asked, 16);
   EXPECT_GT(asked, 5);
+}
+
+TEST_F(AppenderCoreTest, InterruptedUnsent_IsTakenOutAndNeverSent) {
+  Append("a");
+  Append("bcd");
+  std::optional<AppenderCore::Answer> answer = core_.Interrupt(core_.last_record(), kEnough);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->bytes, 3u);
+  std::move(*answer).Run();
+  EXPECT_EQ(answers_[1]->status(), kEnough);
+  EXPECT_EQ(core_.queued_bytes(), 1u);
+  EXPECT_FALSE(core_.Interrupt(core_.last_record(), kEnough));
+  Tail(kFirst);
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].payload.view(), "a");
+  EXPECT_EQ(sent_[0].crc32c, Crc32c("a"));
+}
+
+TEST_F(AppenderCoreTest, InterruptedUnsentAlone_LeavesNothingAndTheNextFollowsTheLastSent) {
+  Tail(kFirst);
+  Append("a");
+  ASSERT_EQ(sent_.size(), 1u);
+  Append("b");  // waits behind it
+  ASSERT_TRUE(sent_.empty());
+  bool flushed = false;
+  core_.Flush([&flushed] { flushed = true; });
+  std::move(*core_.Interrupt(core_.last_record(), kEnough)).Run();
+  EXPECT_EQ(answers_[1]->status(), kEnough);
+  Append("c");
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].payload.view(), "c");
+  EXPECT_EQ(sent_[0].predecessor, Sequence(1));
+  EXPECT_FALSE(flushed);
+  Outcome(kFirst, 1, FileOffset(0));
+  EXPECT_TRUE(flushed);
+}
+
+TEST_F(AppenderCoreTest, InterruptedSent_IsInDoubtAndGoesOn) {
+  Tail(kFirst);
+  Append("a");
+  const uint64_t record = core_.last_record();
+  EXPECT_TRUE(core_.in_doubt());
+  std::move(*core_.Interrupt(record, kEnough)).Run();
+  EXPECT_EQ(ReasonOfAnswer(0), v1::IN_DOUBT);
+  Append("b");
+  Outcome(kFirst, 1, FileOffset(0));
+  EXPECT_EQ(ReasonOfAnswer(0), v1::IN_DOUBT);  // told once
+  EXPECT_EQ(order_, std::vector<size_t>{0});
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].predecessor, Sequence(1));
+  EXPECT_FALSE(core_.Interrupt(record, kEnough));
+}
+
+TEST_F(AppenderCoreTest, InterruptedWithOthersBehind_StaysInItsPlace) {
+  Append("a");
+  const uint64_t record = core_.last_record();
+  Append("b");
+  std::move(*core_.Interrupt(record, kEnough)).Run();
+  EXPECT_EQ(ReasonOfAnswer(0), v1::IN_DOUBT);
+  Tail(kFirst);
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].payload.view(), "ab");
+}
+
+TEST_F(AppenderCoreTest, Report_SaysWhatWaitsWhereAndWhy) {
+  Tail(kFirst);
+  Append("abc");
+  now_ += milliseconds(100);
+  AppendQueueReport report = core_.Report(now_);
+  EXPECT_EQ(report.records, 1u);
+  EXPECT_EQ(report.bytes, 3u);
+  EXPECT_EQ(report.sent_batches, 1u);
+  EXPECT_EQ(report.waiting, milliseconds(100));
+  EXPECT_EQ(report.chunk, kFirst.handle);
+  EXPECT_EQ(report.primary, "a:1");
+  EXPECT_FALSE(report.retrying());
+  Refuse(kFirst, 1, v1::QUORUM_LOST);
+  report = core_.Report(now_);
+  EXPECT_TRUE(report.retrying());
+  EXPECT_EQ(report.reason, "refused");
+  EXPECT_EQ(report.chunk, kFirst.handle);
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ class FakeFile final : public File {
   absl::Status Flush() override { return absl::OkStatus(); }
   uint64_t max_record_bytes() const override { return 1; }
   uint64_t queued_bytes() const override { return 0; }
+  bool in_doubt() const override { return false; }
+  absl::Status AwaitRoom(uint64_t) override { return absl::OkStatus(); }
   absl::StatusOr<Buffer> Read(FileOffset, uint64_t) override { return Buffer(); }
   absl::StatusOr<uint64_t> Size() override { return 0; }
   absl::StatusOr<FileStatus> Stat() override { return FileStatus(); }

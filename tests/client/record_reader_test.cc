@@ -25,6 +25,8 @@ class FakeFile final : public File {
   absl::Status Flush() override { return absl::OkStatus(); }
   uint64_t max_record_bytes() const override { return 1; }
   uint64_t queued_bytes() const override { return 0; }
+  bool in_doubt() const override { return false; }
+  absl::Status AwaitRoom(uint64_t) override { return absl::OkStatus(); }
   absl::StatusOr<Buffer> Read(FileOffset offset, uint64_t length) override {
     if (!error.ok()) return error;
     if (offset.bytes() >= bytes.size()) return Buffer();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/synchronization/notification.h"
+#include "common/interruption.h"
 
 namespace appendfs::fuse {
 namespace {
@@ -57,6 +58,8 @@ class FakeFile final : public File {
     absl::MutexLock lock(&client_.mutex_);
     return client_.nodes_.at(inode_)->queued_bytes;
   }
+  bool in_doubt() const override { return false; }
+  absl::Status AwaitRoom(uint64_t) override { return InterruptionStatus(); }
   absl::StatusOr<Buffer> Read(FileOffset offset, uint64_t length) override {
     const std::string content = client_.Content(inode_);
     if (offset.bytes() >= content.size()) return Buffer();
@@ -135,12 +138,72 @@ uint64_t FakeClient::directory_reads() const {
 }
 
 void FakeClient::Enqueue(Item item) {
+  Interruption* const interruption = Interruption::OfWorkHandedOn();
+  const bool record = bool(item.appended);
+  uint64_t id = 0;
   {
     absl::MutexLock lock(&mutex_);
+    id = item.id = next_item_++;
+    // Nobody waits for a queue that has nothing of the file.
+    if (held_ && !record && nodes_.at(item.inode)->queued_bytes == 0) {
+      executor_->Post(std::move(item.flushed));
+      return;
+    }
     nodes_.at(item.inode)->queued_bytes += item.record.size();
     queue_.push_back(std::move(item));
   }
   executor_->Post([this] { Drain(); });
+  if (record && interruption != nullptr)
+    interruption->Add([this, id, interruption] { Withdraw(id, interruption->status()); });
+}
+
+void FakeClient::Withdraw(uint64_t id, const absl::Status& why) {
+  Item item;
+  {
+    absl::MutexLock lock(&mutex_);
+    auto found =
+        std::find_if(queue_.begin(), queue_.end(), [id](const Item& one) { return one.id == id; });
+    if (found == queue_.end()) return;
+    item = std::move(*found);
+    queue_.erase(found);
+    nodes_.at(item.inode)->queued_bytes -= item.record.size();
+  }
+  std::move(item.appended)(why);
+}
+
+std::vector<AppendQueueReport> FakeClient::AppendQueues() const {
+  absl::MutexLock lock(&mutex_);
+  std::map<InodeId, AppendQueueReport> reports;
+  for (const Item& item : queue_) {
+    if (!item.appended) continue;
+    AppendQueueReport& report = reports[item.inode];
+    report.inode = item.inode;
+    ++report.records;
+    report.bytes += item.record.size();
+  }
+  std::vector<AppendQueueReport> all;
+  for (auto& [inode, report] : reports) all.push_back(report);
+  return all;
+}
+
+AppendsGivenUp FakeClient::GiveUpAppends(const absl::Status& why) {
+  AppendsGivenUp all;
+  std::deque<Item> items;
+  {
+    absl::MutexLock lock(&mutex_);
+    items.swap(queue_);
+    for (const Item& item : items) nodes_.at(item.inode)->queued_bytes -= item.record.size();
+  }
+  for (Item& item : items) {
+    if (item.flushed) {
+      std::move(item.flushed)();
+      continue;
+    }
+    ++all.records;
+    all.bytes += item.record.size();
+    std::move(item.appended)(why);
+  }
+  return all;
 }
 
 void FakeClient::Drain() {

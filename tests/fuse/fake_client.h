@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
@@ -68,6 +69,8 @@ class FakeClient final : public Client {
   absl::Status RemoveXattr(InodeId inode, std::string_view name) override;
   absl::StatusOr<std::vector<v1::Chunk>> Chunks(InodeId inode) override;
   absl::StatusOr<std::shared_ptr<File>> OpenInode(InodeId inode, bool already_registered) override;
+  std::vector<AppendQueueReport> AppendQueues() const override;
+  AppendsGivenUp GiveUpAppends(const absl::Status& why) override;
 
   static constexpr uint64_t kMaxRecordBytes = 1 << 20;
 
@@ -88,6 +91,7 @@ class FakeClient final : public Client {
     std::optional<FileOffset> expected;
     File::Appended appended;                // of a record
     absl::AnyInvocable<void() &&> flushed;  // or a mark in the queue
+    uint64_t id = 0;
   };
 
   absl::StatusOr<Node*> Find(InodeId inode) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -96,6 +100,8 @@ class FakeClient final : public Client {
   void DropLink(Node& node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Enqueue(Item item);
   void Drain();
+  // Takes a record out of the queue and answers it.
+  void Withdraw(uint64_t id, const absl::Status& why);
 
   const ClientOptions options_;
   mutable absl::Mutex mutex_;
@@ -103,6 +109,7 @@ class FakeClient final : public Client {
   uint64_t next_inode_ ABSL_GUARDED_BY(mutex_) = 2;
   uint64_t clock_ns_ ABSL_GUARDED_BY(mutex_) = 1'000'000'000;
   std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_item_ ABSL_GUARDED_BY(mutex_) = 1;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status next_failure_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<InodeId, absl::Status> failing_ ABSL_GUARDED_BY(mutex_);

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "absl/synchronization/notification.h"
+#include "common/interruption.h"
 #include "tests/fuse/fake_client.h"
 
 namespace appendfs::fuse {
@@ -153,7 +155,7 @@ TEST_F(FileHandleTest, LateError_IsToldByNextWriteAndByFsyncOnce) {
   FileHandle handle = Open(WriteAccess::kAppend);
   client_.FailNextRecord(DiskFull());
   EXPECT_TRUE(Write(handle, 0, "lost", kAppend).ok());
-  WaitForQueue(handle.file());
+  EXPECT_TRUE(WaitForQueue(handle.file()).ok());
   EXPECT_TRUE(HasReason(Write(handle, 0, "not taken", kAppend).status(), v1::NO_SPACE));
   EXPECT_TRUE(Write(handle, 0, "kept", kAppend).ok());
   EXPECT_TRUE(HasReason(Sync(handle), v1::NO_SPACE));
@@ -222,6 +224,51 @@ TEST_F(FileHandleTest, CloseOfAReadOnlyHandle_DoesNotWait) {
   EXPECT_TRUE(Close(reader).ok());
   client_.LetQueueGo();
   EXPECT_TRUE(Close(writer).ok());
+}
+
+TEST_F(FileHandleTest, BufferedWrite_NothingOfTheCallIsKeptAfterItsAnswer) {
+  FileHandle handle = Open(WriteAccess::kAppend);
+  client_.HoldQueue();
+  auto call = std::make_shared<bool>(false);
+  const std::weak_ptr<bool> kept = call;
+  handle.Write(0, "abc", kAppend, [call](const absl::StatusOr<size_t>&) { *call = true; });
+  EXPECT_TRUE(*call);
+  call.reset();
+  EXPECT_TRUE(kept.expired());
+  client_.LetQueueGo();
+  EXPECT_TRUE(Sync(handle).ok());
+}
+
+TEST_F(FileHandleTest, BufferedWriteInterruptedAfterItsAnswer_StaysInTheQueue) {
+  FileHandle handle = Open(WriteAccess::kAppend);
+  client_.HoldQueue();
+  Interruption interruption;
+  {
+    InterruptionScope scope(&interruption);
+    EXPECT_EQ(*Write(handle, 0, "abc", kAppend), 3u);
+  }
+  interruption.Fire(MakeError(v1::INTERRUPTED, "enough"));
+  client_.LetQueueGo();
+  EXPECT_TRUE(Sync(handle).ok());
+  EXPECT_EQ(Content(), "abc");
+}
+
+TEST_F(FileHandleTest, DurableWriteInterrupted_IsAnsweredAndTakenOut) {
+  FileHandle handle = Open(WriteAccess::kAppend);
+  client_.HoldQueue();
+  Interruption interruption;
+  absl::Status answer;
+  {
+    InterruptionScope scope(&interruption);
+    handle.Write(0, "abc", {.append = true, .durable = true},
+                 [&](const absl::StatusOr<size_t>& written) { answer = written.status(); });
+  }
+  EXPECT_TRUE(answer.ok());
+  interruption.Fire(MakeError(v1::INTERRUPTED, "enough"));
+  EXPECT_TRUE(HasReason(answer, v1::INTERRUPTED));
+  client_.LetQueueGo();
+  EXPECT_TRUE(Sync(handle).ok());
+  EXPECT_EQ(Content(), "");
 }
 
 }  // namespace

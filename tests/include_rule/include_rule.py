@@ -32,6 +32,8 @@ ADAPTERS = {
             "chunkserver/rpc/control_service.*",
             "chunkserver/rpc/master_link.cc",
             "cli/admin_client.cc",
+            "cli/mount_client.cc",
+            "fuse/control_service.cc",
             "master/chunks/grpc_server_client.cc",
             "master/master_process.cc",
             "master/rpc/*_service.*",
@@ -48,6 +50,7 @@ ADAPTERS = {
     "libfuse": (
         r"fuse\.h|fuse3/.*|fuse_.*\.h",
         [
+            "fuse/late_reply.h",
             "fuse/operations*",
             "fuse/reply.*",
             "fuse/session.*",

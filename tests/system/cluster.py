@@ -170,7 +170,8 @@ class Cluster(Questions):
 
     @contextlib.contextmanager
     def mounted(self, options="", subdirectory=""):
-        """Another mount while the block runs, by mount.appendfs as users call it."""
+        """Another mount while the block runs (unless it unmounts it), by mount.appendfs as
+        users call it."""
         point = Path(tempfile.mkdtemp(prefix="m-", dir=self.dir / "mnt"))
         command = [STAGE / "sbin" / "mount.appendfs", self.master + subdirectory, point]
         if options:
@@ -186,7 +187,8 @@ class Cluster(Questions):
         try:
             yield point
         finally:
-            run("umount", point)
+            if mounts_below(point):
+                run("umount", point)
             wait_until(lambda: not mounts_below(point))
 
     def abort_mounts(self):
