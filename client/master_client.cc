@@ -141,11 +141,13 @@ class LinkMasterClient final : public MasterClient, CallsToMaster::Listener {
     return MakeError(v1::UNREACHABLE, StrCat("master ", FromAbsl(status.message())));
   }
 
-  // An attempt that is interrupted goes on, but nobody waits for it.
+  // An attempt that is interrupted goes on, but nobody waits for it: what it
+  // changes is then told to nobody here, as with an answer that comes too late.
   Result<Answer> AskAndWait(MasterCallLink& peer, Question question, Duration deadline) {
     auto pending = std::make_shared<PendingAnswer<Answer>>();
-    Ask(peer, std::move(question), deadline,
-        [pending](Result<Answer> answer) { pending->Set(std::move(answer)); });
+    Ask(peer, std::move(question), deadline, [this, pending](Result<Answer> answer) {
+      if (!pending->Set(std::move(answer)) && watcher_ != nullptr) watcher_->OnLost();
+    });
     return pending->Take();
   }
 

@@ -109,25 +109,30 @@ bool AwaitUnlessInterrupted(absl::Mutex& mutex, const absl::Condition& condition
 template <class T>
 class PendingAnswer : public std::enable_shared_from_this<PendingAnswer<T>> {
  public:
-  // Only the first one counts.
-  void Set(absl::StatusOr<T> answer) {
+  // Only the first one counts. False if who waited for it has left.
+  bool Set(absl::StatusOr<T> answer) {
     absl::MutexLock lock(&mutex_);
-    if (arrived_) return;
+    if (left_) return false;
+    if (arrived_) return true;
     answer_ = std::move(answer);
     arrived_ = true;
+    return true;
   }
   // The answer, or the interruption's status.
   absl::StatusOr<T> Take() {
     absl::MutexLock lock(&mutex_);
     if (!AwaitUnlessInterrupted(mutex_, absl::Condition(&arrived_), Duration::max(),
-                                this->shared_from_this()))
+                                this->shared_from_this())) {
+      left_ = true;
       return InterruptionStatus();
+    }
     return std::move(answer_);
   }
 
  private:
   absl::Mutex mutex_;
   bool arrived_ ABSL_GUARDED_BY(mutex_) = false;
+  bool left_ ABSL_GUARDED_BY(mutex_) = false;
   absl::StatusOr<T> answer_ ABSL_GUARDED_BY(mutex_) = absl::UnknownError("");
 };
 

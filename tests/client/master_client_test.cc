@@ -13,6 +13,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
+#include "common/interruption.h"
 #include "common/link/server_stream.h"
 #include "proto/master_calls.pb.h"
 #include "tests/common/link/link_server.h"
@@ -153,6 +154,36 @@ TEST_F(MasterClientTest, AnswerThatNobodyWaitsFor_DropsWhatWasKept) {
   std::unique_ptr<MasterClient> client = To(master.address());
   client->Watch(watcher);
   EXPECT_TRUE(HasReason(client->Call(Request(), In(milliseconds(20))).status(), v1::TIMED_OUT));
+  given_up.Notify();
+  const Duration patience = In(seconds(30));
+  while (watcher.lost == 0 && clock_.Monotonic() < patience)
+    std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_GE(watcher.lost, 1);
+  client->Stop();
+}
+
+// The same, where a signal ended the wait.
+TEST_F(MasterClientTest, AnswerToAnInterruptedCall_DropsWhatWasKept) {
+  absl::Notification asked, given_up;
+  PlayedMaster master([&](const v1::MasterCall&) {
+    asked.Notify();
+    given_up.WaitForNotification();
+    v1::MasterAnswer answer = Renamed(7);
+    answer.set_watched_ms(1000);
+    return answer;
+  });
+  CountingWatcher watcher;
+  std::unique_ptr<MasterClient> client = To(master.address());
+  client->Watch(watcher);
+  Interruption interruption;
+  std::thread caller([&] {
+    InterruptionScope scope(&interruption);
+    EXPECT_TRUE(HasReason(client->Call(Request(), In(seconds(30))).status(), v1::IN_DOUBT));
+  });
+  asked.WaitForNotification();
+  interruption.Fire(MakeError(v1::INTERRUPTED, "a signal"));
+  caller.join();
+  EXPECT_EQ(watcher.lost, 0);
   given_up.Notify();
   const Duration patience = In(seconds(30));
   while (watcher.lost == 0 && clock_.Monotonic() < patience)

@@ -76,15 +76,24 @@ TEST(InterruptionTest, Fired_PendingAnswerEndsAndLateOneIsDropped) {
     FiringSoon soon(interruption);
     EXPECT_EQ(answer->Take().status(), kWhy);
   }
-  answer->Set(7);
-  EXPECT_EQ(*answer->Take(), 7);  // what is there is not waited for
+  EXPECT_FALSE(answer->Set(7));
+  EXPECT_EQ(answer->Take().status(), kWhy);
+}
+
+TEST(InterruptionTest, Fired_PendingAnswerThatIsThereIsTaken) {
+  Interruption interruption;
+  InterruptionScope scope(&interruption);
+  auto answer = std::make_shared<PendingAnswer<int>>();
+  EXPECT_TRUE(answer->Set(7));
+  interruption.Fire(kWhy);
+  EXPECT_EQ(*answer->Take(), 7);
 }
 
 TEST(InterruptionTest, Answered_PendingAnswerIsTheFirst) {
   auto answer = std::make_shared<PendingAnswer<int>>();
   std::thread other([answer] {
-    answer->Set(1);
-    answer->Set(2);
+    EXPECT_TRUE(answer->Set(1));
+    EXPECT_TRUE(answer->Set(2));
   });
   EXPECT_EQ(*answer->Take(), 1);
   other.join();

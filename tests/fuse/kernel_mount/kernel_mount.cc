@@ -87,8 +87,7 @@ void KernelMountTest::AwaitReleases() const {
 }
 
 void KernelMountTest::AwaitUnderWay(CallKind kind) const {
-  ASSERT_TRUE(
-      Within30Seconds([&] { return state_->calls->stats().Get(kind).in_flight > 0; }))
+  ASSERT_TRUE(Within30Seconds([&] { return state_->calls->stats().Get(kind).in_flight > 0; }))
       << CallName(kind);
 }
 
