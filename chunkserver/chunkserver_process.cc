@@ -13,6 +13,7 @@
 #include "chunkserver/engine/heartbeat.h"
 #include "chunkserver/engine/membership.h"
 #include "chunkserver/engine/worker_pool.h"
+#include "chunkserver/operations/server_metrics.h"
 #include "chunkserver/rpc/append_stream.h"
 #include "chunkserver/rpc/call_stream.h"
 #include "chunkserver/rpc/control_service.h"
@@ -23,6 +24,7 @@
 #include "chunkserver/store/disk_set.h"
 #include "common/clock.h"
 #include "common/executor.h"
+#include "common/http/operations_port.h"
 #include "common/link/io_threads.h"
 #include "common/link/shared_port.h"
 #include "common/rpc/server.h"
@@ -58,10 +60,13 @@ struct ChunkserverProcess::Parts {
   void ScheduleTick(Executor& on);
   absl::Status Listen(const std::string& listen);
   std::shared_ptr<FrameLink::Owner> OnLink(LinkKind kind, const std::shared_ptr<FrameLink>& link);
+  absl::Status ServeHttp(const ChunkserverOptions& options);
+  absl::Status IsReady() const;
   void Stop();
 
   const std::unique_ptr<FileSystem> fs;
   const SystemClock clock;
+  const std::shared_ptr<ServerMetrics> metrics = std::make_shared<ServerMetrics>();
   std::unique_ptr<ChunkStore> store;
   std::unique_ptr<Membership> membership;
   EventQueue events;
@@ -81,11 +86,15 @@ struct ChunkserverProcess::Parts {
   std::string address;
   std::unique_ptr<MasterLink> master;
   std::unique_ptr<Heartbeat> heartbeat;
+  std::unique_ptr<OperationsPort> http;
 };
 
 absl::Status ChunkserverProcess::Parts::Start(const ChunkserverOptions& options,
                                               absl::AnyInvocable<void(absl::Status) &&> on_fatal) {
-  APPENDFS_ASSIGN_OR_RETURN(store, DiskSet::Open(*fs, clock, options.data_dirs, StoreOptions()));
+  StoreOptions store_options;
+  store_options.observer = metrics.get();
+  APPENDFS_ASSIGN_OR_RETURN(store, DiskSet::Open(*fs, clock, options.data_dirs, store_options));
+  metrics->SetStore(store.get());
   const StoreIdentity identity = store->identity();
   membership = std::make_unique<Membership>(identity.cluster_uuid, identity.server);
   background = MakeThreadExecutor("background");
@@ -116,7 +125,26 @@ absl::Status ChunkserverProcess::Parts::Start(const ChunkserverOptions& options,
   heartbeat = std::make_unique<Heartbeat>(*engine, *store, *membership, events, *master, clock,
                                           address, std::move(on_fatal));
   heartbeat->Start();
+  return ServeHttp(options);
+}
+
+absl::Status ChunkserverProcess::Parts::ServeHttp(const ChunkserverOptions& options) {
+  OperationsPort::Parts of{APPENDFS_VERSION, [this] { return IsReady(); }, {metrics}};
+  const std::string host = options.listen.substr(0, options.listen.rfind(':'));
+  APPENDFS_ASSIGN_OR_RETURN(
+      http, OperationsPort::Start(options.http, StrCat(host, ":", port->port()), std::move(of)));
   return absl::OkStatus();
+}
+
+absl::Status ChunkserverProcess::Parts::IsReady() const {
+  if (membership->self().registration == 0)
+    return MakeError(v1::NOT_READY, "the master has not registered this server yet");
+  std::string failed;
+  for (const DiskState& disk : store->disks()) {
+    if (disk.failure.empty()) return absl::OkStatus();
+    failed += StrCat(failed.empty() ? "" : "; ", disk.failure);
+  }
+  return MakeError(v1::NOT_READY, StrCat("no disk is in use: ", failed));
 }
 
 absl::Status ChunkserverProcess::Parts::Listen(const std::string& listen) {
@@ -152,6 +180,8 @@ void ChunkserverProcess::Parts::ScheduleTick(Executor& on) {
 // The store's threads call the engine until the store is gone, and the engine
 // posts to `background`; so those go last.
 void ChunkserverProcess::Parts::Stop() {
+  http.reset();
+  metrics->SetStore(nullptr);
   if (heartbeat) heartbeat->Stop();
   if (engine) engine->StopAppends();
   if (port) port->Close();

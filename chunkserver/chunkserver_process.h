@@ -14,6 +14,7 @@ struct ChunkserverOptions {
   std::vector<std::string> data_dirs;  // one per disk
   std::string listen;                  // host:port; port 0 takes a free one
   std::string advertise;               // host:port others use; empty: the listening address
+  std::string http;                    // host:port for operators; empty: the port behind; "none"
   std::string master;                  // host:port
   uint32_t park_after = 60;            // seconds without an append until a chunk is put to rest
 };

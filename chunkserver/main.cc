@@ -31,6 +31,9 @@ int main(int argc, char** argv) {
   program.Add("--listen", options.listen, "HOST:PORT to serve on");
   program.Add("--advertise", options.advertise,
               "HOST:PORT under which clients and other servers reach it (default: --listen)");
+  program.Add("--http", options.http,
+              "HOST:PORT for /metrics, /healthz and /readyz; the port behind --listen if it is not "
+              "given; 'none'");
   program.Add("--master", options.master, "HOST:PORT of the master");
   program.Add("--park-after", options.park_after,
               "Seconds without an append after which a chunk is parked");

@@ -25,6 +25,9 @@ int main(int argc, char** argv) {
            "Where the namespace is kept; an empty or missing directory begins a new cluster")
       ->required();
   program.Add("--listen", options.listen, "Address to serve on, HOST:PORT");
+  program.Add("--http", options.http,
+              "HOST:PORT for /metrics, /healthz and /readyz; the port behind --listen if it is not "
+              "given; 'none'");
   program.Add("--chunk-bytes", options.chunk_bytes, "Most bytes that a new chunk may hold")
       ->check(CLI::Range(kSmallestChunk, kLargestChunk));
   if (int code = program.Parse(argc, argv); code >= 0) return code;

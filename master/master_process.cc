@@ -4,12 +4,15 @@
 #include <grpcpp/impl/codegen/service_type.h>
 
 #include "common/clock.h"
+#include "common/http/operations_port.h"
 #include "common/link/shared_port.h"
 #include "common/rpc/server.h"
 #include "common/server_file_system.h"
 #include "common/str_cat.h"
 #include "master/chunks/chunk_manager.h"
 #include "master/namespace/meta_machine.h"
+#include "master/operations/cluster_status.h"
+#include "master/operations/master_metrics.h"
 #include "master/rocksdb_meta_log.h"
 #include "master/rpc/admin_service.h"
 #include "master/rpc/client_stream.h"
@@ -58,10 +61,11 @@ class RunningMaster final : public MasterProcess {
     APPENDFS_ASSIGN_OR_RETURN(server_, RpcServer::StartPortless(services));
     APPENDFS_ASSIGN_OR_RETURN(port_,
                               SharedPort::Listen(links_, options.listen, OnLink(), OnOther()));
-    return absl::OkStatus();
+    return ServeHttp(options, parts);
   }
 
   ~RunningMaster() override {
+    http_.reset();
     if (port_) port_->Close();
     if (server_) server_->Shutdown(kPatience);
     // The log answers what it has been given, over links that are still there.
@@ -73,10 +77,20 @@ class RunningMaster final : public MasterProcess {
   }
 
   int port() const override { return port_->port(); }
+  int http_port() const override { return http_ ? http_->port() : 0; }
   std::string cluster_uuid() const override { return opened_.cluster_uuid; }
   uint64_t incarnation() const override { return opened_.incarnation; }
 
  private:
+  absl::Status ServeHttp(const MasterOptions& options, const MasterParts& parts) {
+    OperationsPort::Parts http{APPENDFS_VERSION, [parts] { return ClusterIsReady(parts); }, {}};
+    http.metrics.push_back(std::make_shared<MasterMetrics>(
+        [parts] { return ClusterStatus(parts); }, [this] { return chunks_->ListServers(); }));
+    const std::string host = options.listen.substr(0, options.listen.rfind(':'));
+    APPENDFS_ASSIGN_OR_RETURN(
+        http_, OperationsPort::Start(options.http, StrCat(host, ":", port_->port()), http));
+    return absl::OkStatus();
+  }
   SharedPort::OnLink OnLink() {
     return [this](LinkKind kind,
                   const std::shared_ptr<FrameLink>& link) -> std::shared_ptr<FrameLink::Owner> {
@@ -102,6 +116,7 @@ class RunningMaster final : public MasterProcess {
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<RpcServer> server_;
   std::shared_ptr<SharedPort> port_;
+  std::unique_ptr<OperationsPort> http_;
 };
 
 }  // namespace

@@ -12,6 +12,7 @@ namespace appendfs {
 struct MasterOptions {
   std::string data_dir;
   std::string listen = "127.0.0.1:9400";  // port 0: any free one
+  std::string http;                       // HOST:PORT for operators; empty: the port behind; "none"
   uint64_t chunk_bytes = kDefaultChunkBytes;
   // Told once, on another thread, if the log has failed: the process must end.
   std::function<void(const absl::Status&)> on_failure;
@@ -27,6 +28,7 @@ class MasterProcess {
   virtual ~MasterProcess() = default;
 
   virtual int port() const = 0;
+  virtual int http_port() const = 0;  // 0: none
   virtual std::string cluster_uuid() const = 0;
   virtual uint64_t incarnation() const = 0;
 };

@@ -104,6 +104,19 @@ class StoreListener {
   virtual void OnReplicaDamaged(ChunkHandle handle, const std::string& why) = 0;
 };
 
+// Hears how the store does, for those who watch over it. Called by the thread
+// that commits, once per group: it must be quick.
+class StoreObserver {
+ public:
+  struct Group {
+    size_t changes = 0;  // that became durable together
+    uint64_t bytes = 0;  // payload of the appends among them
+    Duration took{};     // from the first write to the end of the sync
+  };
+  virtual ~StoreObserver() = default;
+  virtual void OnGroup(const Group& group) = 0;
+};
+
 struct StoreOptions {
   uint64_t segment_bytes = 16ull << 20;        // one journal segment
   uint64_t max_journal_bytes = 128ull << 20;   // checkpoint before it grows past this: small enough
@@ -112,6 +125,7 @@ struct StoreOptions {
   uint64_t reserved_bytes = 256ull << 20;      // kept free for recovery, sealing and deletion
   uint64_t max_unapplied_bytes = 64ull << 20;  // in memory; beyond it appends wait their turn
   uint64_t in_place_bytes = 512ull << 10;      // an append as large goes past the journal if it can
+  StoreObserver* observer = nullptr;           // lives as long as the store
 };
 
 // The identity of a data directory, checked at open.

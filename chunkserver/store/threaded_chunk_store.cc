@@ -31,7 +31,7 @@ absl::StatusOr<std::unique_ptr<ChunkStore>> ChunkStore::Open(FileSystem& fs, con
 absl::StatusOr<std::unique_ptr<ThreadedChunkStore>> ThreadedChunkStore::Open(
     FileSystem& fs, const Clock& clock, std::string directory, const StoreOptions& options) {
   APPENDFS_ASSIGN_OR_RETURN(auto core, StoreCore::Open(fs, clock, std::move(directory), options));
-  return std::make_unique<ThreadedChunkStore>(std::move(core));
+  return std::make_unique<ThreadedChunkStore>(std::move(core), clock, options.observer);
 }
 
 ThreadedChunkStore::~ThreadedChunkStore() { Stop(); }
@@ -144,7 +144,7 @@ void ThreadedChunkStore::CommitLoop() {
 bool ThreadedChunkStore::CommitOne() {
   std::unique_ptr<PendingGroup> group = core_->PrepareGroup();
   if (!group) return false;
-  absl::Status status = core_->CommitGroup(*group);
+  absl::Status status = CommitGroup(*group);
   std::vector<StoreCompletion> completions = core_->CompleteGroup(std::move(group), status);
   if (!status.ok()) TellFailure();
   if (!completions.empty()) listener_->OnDurable(completions);
@@ -152,6 +152,21 @@ bool ThreadedChunkStore::CommitOne() {
   if (core_->unapplied_bytes() > kWakeBackground || core_->CheckpointIsDue())
     background_bell_.Ring();
   return true;
+}
+
+absl::Status ThreadedChunkStore::CommitGroup(PendingGroup& group) {
+  if (observer_ == nullptr) return core_->CommitGroup(group);
+  StoreObserver::Group seen;
+  for (const PendingGroup::Change& change : group.changes) {
+    if (!change.journaled) continue;
+    ++seen.changes;
+    if (const AppendBatch* batch = BatchOf(change.record)) seen.bytes += batch->payload.size();
+  }
+  const Duration start = clock_.Monotonic();
+  absl::Status status = core_->CommitGroup(group);
+  seen.took = clock_.Monotonic() - start;
+  if (status.ok() && seen.changes > 0) observer_->OnGroup(seen);
+  return status;
 }
 
 void ThreadedChunkStore::BackgroundLoop() {

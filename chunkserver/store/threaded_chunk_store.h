@@ -44,7 +44,8 @@ class Doorbell {
 // their use.
 class ThreadedChunkStore final : public ChunkStore {
  public:
-  explicit ThreadedChunkStore(std::unique_ptr<StoreCore> core) : core_(std::move(core)) {}
+  ThreadedChunkStore(std::unique_ptr<StoreCore> core, const Clock& clock, StoreObserver* observer)
+      : core_(std::move(core)), clock_(clock), observer_(observer) {}
   ~ThreadedChunkStore() override;
   static absl::StatusOr<std::unique_ptr<ThreadedChunkStore>> Open(FileSystem& fs,
                                                                   const Clock& clock,
@@ -101,6 +102,7 @@ class ThreadedChunkStore final : public ChunkStore {
 
   void CommitLoop();
   bool CommitOne();  // false: nothing to commit now
+  absl::Status CommitGroup(PendingGroup& group);
   void BackgroundLoop();
   void RunTasks();
   void SegmentLoop();
@@ -108,6 +110,8 @@ class ThreadedChunkStore final : public ChunkStore {
   void TellFailure();
 
   const std::unique_ptr<StoreCore> core_;
+  const Clock& clock_;
+  StoreObserver* const observer_;      // or null
   StoreListener* listener_ = nullptr;  // set by Start; called by the commit thread only
   bool failure_told_ = false;          // by the commit thread
   std::thread commit_thread_, background_thread_, segment_thread_;

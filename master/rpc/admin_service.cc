@@ -6,6 +6,7 @@
 #include "common/protocol.h"
 #include "common/str_cat.h"
 #include "master/namespace/reads.h"
+#include "master/operations/cluster_status.h"
 #include "master/rpc/reply.h"
 #include "proto/master.grpc.pb.h"
 
@@ -18,7 +19,7 @@ using Reactor = grpc::ServerUnaryReactor;
 class AdminService final : public v1::Admin::CallbackService {
  public:
   explicit AdminService(const MasterParts& parts)
-      : parts_(parts), started_(parts.clock.Monotonic()), inspector_(MakeThreadExecutor("admin")) {}
+      : parts_(parts), inspector_(MakeThreadExecutor("admin")) {}
 
   Reactor* ListServers(Context* context, const v1::ListServersRequest* request,
                        v1::ListServersResponse* response) override {
@@ -56,17 +57,7 @@ class AdminService final : public v1::Admin::CallbackService {
 
   absl::StatusOr<v1::GetStatusResponse> DoGetStatus(const v1::GetStatusRequest& request) {
     APPENDFS_RETURN_IF_ERROR(CheckProtocol(request.version(), "the client"));
-    v1::GetStatusResponse status;
-    status.set_cluster_uuid(parts_.cluster_uuid);
-    status.set_incarnation(parts_.incarnation);
-    status.set_uptime_ms(static_cast<uint64_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(parts_.clock.Monotonic() - started_)
-            .count()));
-    status.set_sessions(parts_.sessions.count());
-    APPENDFS_ASSIGN_OR_RETURN(uint64_t inodes, CountInodes(*parts_.log.Snapshot()));
-    status.set_inodes(inodes);
-    parts_.chunks.FillStatus(status);
-    return status;
+    return ClusterStatus(parts_);
   }
 
   // With the handle of the file's last chunk, if it was named by its path.
@@ -100,7 +91,6 @@ class AdminService final : public v1::Admin::CallbackService {
   }
 
   const MasterParts parts_;
-  const Duration started_;
   const std::unique_ptr<Executor> inspector_;  // last: it uses the others
 };
 

@@ -56,6 +56,14 @@ ADAPTERS = {
             "fuse/session.*",
         ],
     ),
+    "HTTP and Prometheus": (
+        r"httplib\.h|prometheus/.*",
+        [
+            "chunkserver/operations/server_metrics.*",
+            "common/http/*",
+            "master/operations/master_metrics.*",
+        ],
+    ),
     "RocksDB": (
         r"rocksdb/.*",
         [
