@@ -17,10 +17,10 @@ PACKAGES=(
   clang clang-tidy clang-format
 )
 
-# Packages that cannot be installed beside the others (there may be one syslogd only). They
+# Packages that cannot be installed beside the others (there may be one syslogd only), or bring much that is not needed. They
 # are unpacked here, each into a directory of its name, and run from there.
 UNPACKED=/usr/local/lib/appendfs-dev
-UNPACKED_PACKAGES=(syslog-ng-core)
+UNPACKED_PACKAGES=(syslog-ng-core prometheus)
 
 missing_packages() {
   local package status
