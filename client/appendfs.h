@@ -26,6 +26,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "client/append_queue.h"
+#include "client/file_locks.h"
 #include "common/buffer.h"
 #include "common/ids.h"
 #include "common/status.h"
@@ -225,6 +226,9 @@ class Client {
   // spec.open did it.
   virtual absl::StatusOr<std::shared_ptr<File>> OpenInode(InodeId inode,
                                                           bool already_registered = false) = 0;
+
+  // flock(2) and fcntl(2).
+  virtual FileLocks& locks() = 0;
 
   // --- for operators; neither waits for anything -----------------------------
   // The files that have something queued, the longest waiting first.

@@ -31,6 +31,8 @@ ClientImpl::ClientImpl(ClientOptions options, std::unique_ptr<Executor> timers,
       kept_(std::move(kept)),
       master_(std::move(master)),
       session_(std::move(session)) {
+  locks_ = std::make_unique<MasterLocks>(LockMaster::Create(options_.master, clock_), *session_,
+                                         clock_, *timers_, options_.timeout);
   links_ = std::make_unique<IoThreads>("links");
   chunks_ = ChunkClient::Create(session_->cluster_uuid(), *links_, *timers_, clock_);
   streams_ = AppendStreams::Create(session_->cluster_uuid(), *links_, *timers_, clock_);
@@ -75,6 +77,7 @@ ClientImpl::~ClientImpl() {
   master_->Stop();
   chunks_->Stop();
   links_->Stop();
+  locks_->Stop();
   timers_.reset();
   chunks_.reset();
   master_.reset();
@@ -151,6 +154,7 @@ void ClientImpl::DropIdleBlocksLater(Executor& on) {
 }
 
 void ClientImpl::OnNewSession(ClientId client) {
+  locks_->OnNewSession(client);
   for (const auto& state : files_->States()) state->appender->OnSession(client);
 }
 

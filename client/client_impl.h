@@ -12,6 +12,7 @@
 #include "client/file_impl.h"
 #include "client/file_status.h"
 #include "client/master_client.h"
+#include "client/master_locks.h"
 #include "client/meta_cache.h"
 #include "client/open_files.h"
 #include "client/path.h"
@@ -62,12 +63,14 @@ class ClientImpl final : public Client, Session::Listener, PathNodes, PlanSource
   absl::Status RemoveXattr(InodeId inode, std::string_view name) override;
   absl::StatusOr<std::vector<v1::Chunk>> Chunks(InodeId inode) override;
   absl::StatusOr<std::shared_ptr<File>> OpenInode(InodeId inode, bool already_registered) override;
+  FileLocks& locks() override { return *locks_; }
   std::vector<AppendQueueReport> AppendQueues() const override;
   AppendsGivenUp GiveUpAppends(const absl::Status& why) override;
 
  private:
   // Session::Listener
   std::vector<InodeId> OpenInodes() override { return files_->Registered(); }
+  absl::Status OnMasterRestarted(ClientId client) override { return locks_->Reclaim(client); }
   void OnNewSession(ClientId client) override;
   // PathNodes
   absl::StatusOr<v1::Entry> Root() override;
@@ -108,6 +111,7 @@ class ClientImpl final : public Client, Session::Listener, PathNodes, PlanSource
   std::unique_ptr<MetaCache> kept_;       // null: nothing is
   std::unique_ptr<MasterClient> master_;
   std::unique_ptr<Session> session_;
+  std::unique_ptr<MasterLocks> locks_;
   std::unique_ptr<IoThreads> links_;  // threads of the data path
   std::unique_ptr<ChunkClient> chunks_;
   std::unique_ptr<AppendStreams> streams_;

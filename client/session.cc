@@ -115,7 +115,7 @@ void Session::KeepAlive() {
     request.set_reclaim(true);
     for (InodeId inode : listener_->OpenInodes()) request.add_open_inodes(inode.value());
     response = master_.Call(request, clock_.Monotonic() + kAttempt);
-    if (response.ok()) {
+    if (response.ok() && listener_->OnMasterRestarted(ClientId(request.client_id())).ok()) {
       absl::MutexLock lock(&mutex_);
       incarnation_ = response->incarnation();
     }

@@ -29,6 +29,9 @@ class Session {
    public:
     virtual ~Listener() = default;
     virtual std::vector<InodeId> OpenInodes() = 0;
+    // The master has restarted and knows again what is open. An error: it will
+    // be done once more.
+    virtual absl::Status OnMasterRestarted(ClientId) { return absl::OkStatus(); }
     // A new session has replaced the old one.
     virtual void OnNewSession(ClientId client) = 0;
   };

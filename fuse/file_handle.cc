@@ -32,7 +32,32 @@ FileHandle::FileHandle(std::shared_ptr<File> file, WriteAccess access)
     state_->expected_end = 0;
 }
 
+absl::Status FileHandle::CheckLocks() const {
+  if (!lock_user_->lost.load(std::memory_order_relaxed)) return absl::OkStatus();
+  return MakeError(v1::INPUT_OUTPUT, StrCat("inode=", file_->inode(),
+                                            ": the lock was lost with the session; open it again"));
+}
+
+void FileHandle::NoteLock(const FileLock& lock) {
+  absl::MutexLock locked(&locks_mutex_);
+  lock_owners_.insert({lock.whole_file, lock.owner});
+}
+
+void FileHandle::ForgetRecordLocks(uint64_t owner) {
+  absl::MutexLock locked(&locks_mutex_);
+  lock_owners_.erase({/*whole_file=*/false, owner});
+}
+
+std::vector<FileLock> FileHandle::NotedLocks() const {
+  std::vector<FileLock> locks;
+  absl::MutexLock locked(&locks_mutex_);
+  for (const auto& [whole_file, owner] : lock_owners_)
+    locks.push_back({.inode = file_->inode(), .whole_file = whole_file, .owner = owner});
+  return locks;
+}
+
 void FileHandle::Write(uint64_t offset, std::string_view bytes, WriteMode mode, Written done) {
+  if (absl::Status kept = CheckLocks(); !kept.ok()) return std::move(done)(kept);
   if (absl::Status late = state_->TakeForWrite(); !late.ok()) return std::move(done)(late);
   if (bytes.empty()) return std::move(done)(size_t{0});
   bytes = bytes.substr(0, file_->max_record_bytes());
@@ -130,6 +155,7 @@ absl::Status FileHandle::SetSize(uint64_t size) {
 }
 
 void FileHandle::Sync(Done done) {
+  if (absl::Status kept = CheckLocks(); !kept.ok()) return std::move(done)(kept);
   // Told once, by whichever comes first.
   struct Waiting {
     std::atomic<bool> told = false;

@@ -3,7 +3,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/synchronization/mutex.h"
@@ -56,8 +59,22 @@ class FileHandle : public std::enable_shared_from_this<FileHandle> {
   // this thread's interruption is fired first, IN_DOUBT if any of it was sent.
   void Sync(Done done);
   void Close(Done done);
-  File& file() { return *file_; }
+  File& file() const { return *file_; }
+  InodeId inode() const { return file_->inode(); }
   WriteAccess access() const { return access_; }
+
+  // --- locks ---------------------------------------------------------------
+  // The client tells here when a lock is lost that was taken through the handle:
+  // then nothing can be read or written through it any more (INPUT_OUTPUT).
+  const std::shared_ptr<LockUser>& lock_user() const { return lock_user_; }
+  absl::Status CheckLocks() const;
+  // An owner may have a lock that goes with the handle.
+  void NoteLock(const FileLock& lock);
+  // A process has closed the file: its record locks are gone. Those that it
+  // takes later, through other handles, do not go with this one.
+  void ForgetRecordLocks(uint64_t owner);
+  // All of those noted, each of the whole file.
+  std::vector<FileLock> NotedLocks() const;
 
   // Largest run of zeros that a write past the end may ask for.
   static constexpr uint64_t kLargestGap = 1ull << 30;
@@ -90,6 +107,9 @@ class FileHandle : public std::enable_shared_from_this<FileHandle> {
   const std::shared_ptr<File> file_;
   const WriteAccess access_;
   const std::shared_ptr<State> state_ = std::make_shared<State>();
+  const std::shared_ptr<LockUser> lock_user_ = std::make_shared<LockUser>();
+  mutable absl::Mutex locks_mutex_;
+  std::set<std::pair<bool, uint64_t>> lock_owners_ ABSL_GUARDED_BY(locks_mutex_);
   absl::Mutex order_;  // held while the records of one write are queued
 };
 

@@ -15,6 +15,7 @@ class LateReply {
   explicit LateReply(fuse_req_t request) : request_(request), call_(CallScope::Current()) {}
 
   void Send(const absl::Status& status) const { ReplyStatus(request_, status); }
+  void SendErrno(int error) const { fuse_reply_err(request_, error); }
   void SendWritten(const absl::StatusOr<size_t>& written) const {
     if (!written.ok()) return Send(written.status());
     fuse_reply_write(request_, *written);

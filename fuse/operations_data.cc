@@ -15,13 +15,9 @@
 namespace appendfs::fuse {
 namespace {
 
-// Held until the callback returns: the answer alone may end the handle.
-std::shared_ptr<FileHandle> HandleOf(const fuse_file_info* info) {
-  return reinterpret_cast<FileHandle*>(info->fh)->shared_from_this();
-}
-
 void Read(fuse_req_t request, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {
-  const std::shared_ptr<FileHandle> handle = HandleOf(info);
+  const std::shared_ptr<FileHandle> handle = FileOf(info);
+  if (absl::Status kept = handle->CheckLocks(); !kept.ok()) return ReplyStatus(request, kept);
   if (absl::Status waited = WaitForQueue(handle->file()); !waited.ok())
     return ReplyStatus(request, waited);
   const absl::StatusOr<Buffer> bytes =
@@ -56,7 +52,7 @@ void Write(fuse_req_t request, fuse_ino_t node, const char* bytes, size_t size, 
   const FileHandle::WriteMode mode = {
       .append = (info->flags & O_APPEND) != 0,
       .durable = state.options.ack == Ack::kCommit || (info->flags & (O_DSYNC | O_SYNC)) != 0};
-  const std::shared_ptr<FileHandle> handle = HandleOf(info);
+  const std::shared_ptr<FileHandle> handle = FileOf(info);
   handle->Write(static_cast<uint64_t>(offset), std::string_view(bytes, size), mode,
                 [reply = LateReply(request)](const absl::StatusOr<size_t>& written) {
                   reply.SendWritten(written);
@@ -64,16 +60,25 @@ void Write(fuse_req_t request, fuse_ino_t node, const char* bytes, size_t size, 
 }
 
 void Fsync(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
-  const std::shared_ptr<FileHandle> handle = HandleOf(info);
+  const std::shared_ptr<FileHandle> handle = FileOf(info);
   handle->Sync([reply = LateReply(request)](const absl::Status& status) { reply.Send(status); });
 }
 
 void Flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  const std::shared_ptr<FileHandle> handle = HandleOf(info);
+  const std::shared_ptr<FileHandle> handle = FileOf(info);
   // A program that was killed is not kept for what it wrote, which goes on.
-  if (handle->file().queued_bytes() > 0 && DiesOfSignal(fuse_req_ctx(request)->pid))
-    return ReplyStatus(request, absl::OkStatus());
-  handle->Close([reply = LateReply(request)](const absl::Status& status) { reply.Send(status); });
+  const bool killed = handle->file().queued_bytes() > 0 && DiesOfSignal(fuse_req_ctx(request)->pid);
+  auto close = [handle, killed, reply = LateReply(request)] {
+    if (killed) return reply.Send(absl::OkStatus());
+    handle->Close([reply](const absl::Status& status) { reply.Send(status); });
+  };
+  // Whatever it closes, a process has no record lock on the file any more.
+  const FileLock locked{.inode = handle->inode(), .owner = info->lock_owner};
+  handle->ForgetRecordLocks(info->lock_owner);
+  FileLocks& locks = StateOf(request).client.locks();
+  if (!locks.HasAny(locked)) return close();
+  if (!killed) (void)WaitForQueue(handle->file());
+  locks.Unlock(locked, [close](const absl::StatusOr<LockOutcome>&) { close(); });
 }
 
 // Space cannot be reserved: growing is refused, and within the file there is
@@ -82,7 +87,7 @@ void Allocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t leng
               fuse_file_info* info) {
   if (mode != 0)
     return ReplyStatus(request, MakeError(v1::NOT_SUPPORTED, "fallocate in this mode"));
-  const std::shared_ptr<FileHandle> handle = HandleOf(info);
+  const std::shared_ptr<FileHandle> handle = FileOf(info);
   File& file = handle->file();
   if (absl::Status waited = WaitForQueue(file); !waited.ok()) return ReplyStatus(request, waited);
   const absl::StatusOr<uint64_t> size = file.Size();
@@ -95,7 +100,7 @@ void Allocate(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t leng
 // SEEK_DATA and SEEK_HOLE, the only ones the kernel asks for: a file is data
 // from its beginning to its end.
 void Seek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
-  const std::shared_ptr<FileHandle> handle = HandleOf(info);
+  const std::shared_ptr<FileHandle> handle = FileOf(info);
   File& file = handle->file();
   if (absl::Status waited = WaitForQueue(file); !waited.ok()) return ReplyStatus(request, waited);
   const absl::StatusOr<uint64_t> size = file.Size();

@@ -48,6 +48,11 @@ void AddHandle(MountState& state, InodeId inode, std::shared_ptr<File> file, Wri
 void RemoveHandle(MountState& state, InodeId inode, fuse_file_info* info) {
   std::shared_ptr<FileHandle> handle = state.files.Remove(reinterpret_cast<FileHandle*>(info->fh));
   if (handle == nullptr) return;
+  // Each process has let go of its record locks when it closed the file; these
+  // are of the open file itself.
+  for (const FileLock& lock : handle->NotedLocks())
+    if (state.client.locks().HasAny(lock))
+      state.client.locks().Unlock(lock, [](const absl::StatusOr<LockOutcome>&) {});
   // close(2) has waited already, unless its process was killed meanwhile.
   (void)WaitForQueue(handle->file());
   state.inodes.RemoveHandle(inode);

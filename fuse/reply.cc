@@ -12,6 +12,10 @@ constexpr size_t kLongestName = 255;
 
 }  // namespace
 
+std::shared_ptr<FileHandle> FileOf(const fuse_file_info* info) {
+  return reinterpret_cast<FileHandle*>(info->fh)->shared_from_this();
+}
+
 void ReplyStatus(fuse_req_t request, const absl::Status& status) {
   fuse_reply_err(request, ToErrno(status));
 }

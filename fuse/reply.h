@@ -18,6 +18,10 @@ inline MountState& StateOf(fuse_req_t request) {
   return *static_cast<MountState*>(fuse_req_userdata(request));
 }
 
+// Of a request about an open file. Held until the callback returns: the answer
+// alone may end the handle.
+std::shared_ptr<FileHandle> FileOf(const fuse_file_info* info);
+
 // The errno of a status; 0 for OK.
 void ReplyStatus(fuse_req_t request, const absl::Status& status);
 // The same where the inode itself, which the kernel named by number, may be

@@ -53,6 +53,7 @@ fuse_lowlevel_ops MakeOperations() {
   AddXattrOperations(operations);
   AddFileOperations(operations);
   AddDataOperations(operations);
+  AddLockOperations(operations);
   AddDirectoryOperations(operations);
   AddSystemOperations(operations);
   CountCalls(operations);

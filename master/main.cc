@@ -13,6 +13,8 @@ namespace {
 constexpr char kName[] = "appendfs-master";
 constexpr uint64_t kSmallestChunk = 64ull << 10;
 constexpr uint64_t kLargestChunk = 1ull << 30;
+constexpr uint64_t kShortestSession = 2;
+constexpr uint64_t kLongestSession = 24 * 3600;
 
 }  // namespace
 
@@ -30,6 +32,10 @@ int main(int argc, char** argv) {
               "given; 'none'");
   program.Add("--chunk-bytes", options.chunk_bytes, "Most bytes that a new chunk may hold")
       ->check(CLI::Range(kSmallestChunk, kLargestChunk));
+  program
+      .Add("--session-timeout", options.session_timeout_seconds,
+           "Seconds after which a silent mount has lost its locks and what it has open")
+      ->check(CLI::Range(kShortestSession, kLongestSession));
   if (int code = program.Parse(argc, argv); code >= 0) return code;
 
   // A master that cannot write must end: what it would answer is not durable.

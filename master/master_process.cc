@@ -10,12 +10,14 @@
 #include "common/server_file_system.h"
 #include "common/str_cat.h"
 #include "master/chunks/chunk_manager.h"
+#include "master/locks/locks.h"
 #include "master/namespace/meta_machine.h"
 #include "master/operations/cluster_status.h"
 #include "master/operations/master_metrics.h"
 #include "master/rocksdb_meta_log.h"
 #include "master/rpc/admin_service.h"
 #include "master/rpc/client_stream.h"
+#include "master/rpc/lock_service.h"
 #include "master/rpc/registry_service.h"
 #include "master/sessions/open_inodes.h"
 #include "master/sessions/sessions.h"
@@ -40,10 +42,14 @@ class RunningMaster final : public MasterProcess {
                               OpenRocksDbMetaLog(options.data_dir, machine_, clock_, log_options));
     if (opened_.created)
       LOG(INFO) << "new cluster " << opened_.cluster_uuid << " in " << options.data_dir;
+    SessionOptions session_options;
+    session_options.timeout = std::chrono::seconds(options.session_timeout_seconds);
     APPENDFS_ASSIGN_OR_RETURN(
-        sessions_, Sessions::Create(SessionOptions{}, *opened_.log, open_inodes_, clock_));
+        sessions_, Sessions::Create(session_options, *opened_.log, open_inodes_, clock_));
     ChunkManagerOptions chunk_options;
     chunk_options.chunk_bytes = options.chunk_bytes;
+    locks_ = std::make_unique<Locks>(*sessions_, sessions_->clients(), clock_);
+    sessions_->OnEnd([this](ClientId client) { locks_->EndClient(client); });
     APPENDFS_ASSIGN_OR_RETURN(chunks_,
                               ChunkManager::Create(chunk_options, *opened_.log, *sessions_, clock_,
                                                    opened_.incarnation, opened_.cluster_uuid));
@@ -55,6 +61,7 @@ class RunningMaster final : public MasterProcess {
     calls_ = std::make_unique<MasterCalls>(parts);
     watches_ = std::make_unique<Watches>(clock_, /*restarted=*/!opened_.created);
     services_.push_back(MakeAdminService(parts));
+    services_.push_back(MakeLockService(*locks_));
     services_.push_back(MakeRegistryService(*chunks_));
     std::vector<grpc::Service*> services;
     for (const auto& service : services_) services.push_back(service.get());
@@ -112,6 +119,7 @@ class RunningMaster final : public MasterProcess {
   std::unique_ptr<MasterCalls> calls_;  // what the log and the chunks still answer goes by them
   OpenedMetaLog opened_;
   std::unique_ptr<Sessions> sessions_;
+  std::unique_ptr<Locks> locks_;
   std::unique_ptr<ChunkManager> chunks_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<RpcServer> server_;

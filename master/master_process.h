@@ -14,6 +14,7 @@ struct MasterOptions {
   std::string listen = "127.0.0.1:9400";  // port 0: any free one
   std::string http;                       // HOST:PORT for operators; empty: the port behind; "none"
   uint64_t chunk_bytes = kDefaultChunkBytes;
+  uint64_t session_timeout_seconds = 180;  // of a client that is silent
   // Told once, on another thread, if the log has failed: the process must end.
   std::function<void(const absl::Status&)> on_failure;
 };

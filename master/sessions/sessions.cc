@@ -45,6 +45,7 @@ class LoggedSessions final : public Sessions {
     });
   }
 
+  void OnEnd(EndListener listener) override { on_end_ = std::move(listener); }
   void Start(GarbageSink garbage, std::unique_ptr<Executor> executor) override {
     garbage_ = std::move(garbage);
     executor_ = std::move(executor);
@@ -59,6 +60,13 @@ class LoggedSessions final : public Sessions {
   size_t count() const override {
     absl::MutexLock lock(&mutex_);
     return sessions_.size();
+  }
+
+  std::vector<ClientId> clients() const override {
+    absl::MutexLock lock(&mutex_);
+    std::vector<ClientId> clients;
+    for (const auto& [client, session] : sessions_) clients.push_back(client);
+    return clients;
   }
 
   void Open(const std::string& description, OpenDone done) override {
@@ -189,7 +197,10 @@ class LoggedSessions final : public Sessions {
         absl::MutexLock lock(&mutex_);
         for (ClientId client : clients) sessions_.erase(client);
       }
-      for (ClientId client : clients) open_inodes_.CloseAll(client);
+      for (ClientId client : clients) {
+        open_inodes_.CloseAll(client);
+        if (on_end_) on_end_(client);
+      }
       PurgeOrphans();
       std::move(done)(absl::OkStatus());
     });
@@ -200,6 +211,7 @@ class LoggedSessions final : public Sessions {
   OpenInodes& open_inodes_;
   const Clock& clock_;
   GarbageSink garbage_;  // set by Start
+  EndListener on_end_;   // set before it
 
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<ClientId, Session> sessions_ ABSL_GUARDED_BY(mutex_);

@@ -33,6 +33,10 @@ class Sessions : public SessionTable {
   static absl::StatusOr<std::unique_ptr<Sessions>> Create(const SessionOptions& options,
                                                           MetaLog& log, OpenInodes& open_inodes,
                                                           const Clock& clock);
+  // Called when a session has ended. Set before Start, and before any call.
+  using EndListener = std::function<void(ClientId)>;
+  virtual void OnEnd(EndListener listener) = 0;
+  virtual std::vector<ClientId> clients() const = 0;
   // Begins to end sessions that time out and to purge orphans. `garbage` takes
   // the handles of purged files; `executor` runs the work, and nothing else's.
   using GarbageSink = std::function<void(std::vector<ChunkHandle>)>;

@@ -8,6 +8,7 @@
 
 #include "client/appendfs.h"
 #include "common/str_cat.h"
+#include "tests/client/free_locks.h"
 
 namespace appendfs::cli {
 
@@ -202,6 +203,7 @@ class FakeClient final : public Client {
   absl::StatusOr<std::shared_ptr<File>> OpenInode(InodeId inode, bool) override {
     return std::make_shared<FakeFile>(*this, inode);
   }
+  FileLocks& locks() override { return locks_; }
   std::vector<AppendQueueReport> AppendQueues() const override { return {}; }
   AppendsGivenUp GiveUpAppends(const absl::Status&) override { return {}; }
 
@@ -214,6 +216,7 @@ class FakeClient final : public Client {
   static absl::Status Unused() { return MakeError(v1::NOT_SUPPORTED, "no verb needs it"); }
 
   ClientOptions options_;
+  FreeLocks locks_;
   uint64_t last_inode_ = 1;
 };
 

@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "client/appendfs.h"
 #include "common/executor.h"
+#include "tests/client/free_locks.h"
 
 namespace appendfs::fuse {
 
@@ -69,6 +70,7 @@ class FakeClient final : public Client {
   absl::Status RemoveXattr(InodeId inode, std::string_view name) override;
   absl::StatusOr<std::vector<v1::Chunk>> Chunks(InodeId inode) override;
   absl::StatusOr<std::shared_ptr<File>> OpenInode(InodeId inode, bool already_registered) override;
+  FileLocks& locks() override { return locks_; }
   std::vector<AppendQueueReport> AppendQueues() const override;
   AppendsGivenUp GiveUpAppends(const absl::Status& why) override;
 
@@ -104,6 +106,7 @@ class FakeClient final : public Client {
   void Withdraw(uint64_t id, const absl::Status& why);
 
   const ClientOptions options_;
+  FreeLocks locks_;
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<InodeId, std::unique_ptr<Node>> nodes_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_inode_ ABSL_GUARDED_BY(mutex_) = 2;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "common/interruption.h"
@@ -269,6 +270,28 @@ TEST_F(FileHandleTest, DurableWriteInterrupted_IsAnsweredAndTakenOut) {
   client_.LetQueueGo();
   EXPECT_TRUE(Sync(handle).ok());
   EXPECT_EQ(Content(), "");
+}
+
+TEST_F(FileHandleTest, LockLost_NothingIsWrittenOrSynced) {
+  FileHandle handle = Open(WriteAccess::kAppend);
+  EXPECT_TRUE(handle.CheckLocks().ok());
+  handle.lock_user()->lost = true;
+  EXPECT_TRUE(HasReason(handle.CheckLocks(), v1::INPUT_OUTPUT));
+  EXPECT_TRUE(HasReason(Write(handle, 0, "x", kAppend).status(), v1::INPUT_OUTPUT));
+  EXPECT_TRUE(HasReason(Sync(handle), v1::INPUT_OUTPUT));
+  EXPECT_EQ(Content(), "");
+}
+
+TEST_F(FileHandleTest, RecordLocksForgotten_LocksOfTheOpenFileAreNot) {
+  FileHandle handle = Open(WriteAccess::kAppend);
+  handle.NoteLock({.inode = inode_, .owner = 1});
+  handle.NoteLock({.inode = inode_, .owner = 2});
+  handle.NoteLock({.inode = inode_, .whole_file = true, .owner = 1});
+  handle.ForgetRecordLocks(1);
+  const std::vector<FileLock> noted = handle.NotedLocks();
+  ASSERT_EQ(noted.size(), 2u);
+  EXPECT_EQ(noted[0].owner, 2u);
+  EXPECT_TRUE(noted[1].whole_file);
 }
 
 }  // namespace

@@ -81,11 +81,13 @@ class Questions:
 
 class Cluster(Questions):
     """One cluster in a temporary directory of its own. M and M2 are two mounts of it.
-    `prepare(dir)` runs before the first start."""
+    `prepare(dir)` runs before the first start; `settings` is in every process's environment."""
 
     def __init__(
-        self, chunkservers=3, mounts=2, chunk_bytes=None, mount_options="", prepare=None, disks=1
+        self, chunkservers=3, mounts=2, chunk_bytes=None, mount_options="", prepare=None, disks=1,
+        settings=None,
     ):
+        self._settings = settings or {}
         self.dir = Path(tempfile.mkdtemp(prefix="appendfs-test-")).resolve()
         self.mount_points = [self.dir / "mnt" / f"m{i + 1}" for i in range(mounts)]
         self._start_arguments = ["--chunkservers", str(chunkservers), "--port", str(first_port())]
@@ -162,7 +164,7 @@ class Cluster(Questions):
     def _command(self, verb, *arguments, check=True):
         result = run(
             APPENDFS, "cluster", verb, *arguments, "--dir", self.dir, "--json", check=check,
-            timeout=150, env=environment(),
+            timeout=150, env=environment(**self._settings),
         )
         return json.loads(result.stdout)
 

@@ -21,9 +21,12 @@ def test_flock_among_processes_of_one_mount(file):
 
 
 @call("flock")
-def test_flock_does_not_reach_another_mount(file, here):
+def test_flock_reaches_another_mount(file, here):
     with opened(file, os.O_RDONLY) as one, opened(here.m2 / "log", os.O_RDONLY) as two:
         fcntl.flock(one, fcntl.LOCK_EX)
+        with fails_with(errno.EAGAIN):
+            fcntl.flock(two, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(one, fcntl.LOCK_UN)
         fcntl.flock(two, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -44,11 +47,12 @@ def lock_elsewhere(path, start):
 
 
 @call("fcntl, F_SETLK, F_OFD_SETLK")
-def test_record_locks_among_processes_of_one_mount(file, here):
+def test_record_locks_among_processes_of_all_mounts(file, here):
     with opened(file, os.O_RDWR | os.O_APPEND) as fd:
         fcntl.lockf(fd, fcntl.LOCK_EX, 5, 0)
         assert lock_elsewhere(file, 3) == errno.EAGAIN
         assert lock_elsewhere(file, 5) == 0
-        assert lock_elsewhere(here.m2 / "log", 3) == 0  # another mount is not reached
+        assert lock_elsewhere(here.m2 / "log", 3) == errno.EAGAIN
+        assert lock_elsewhere(here.m2 / "log", 5) == 0
         fcntl.lockf(fd, fcntl.LOCK_UN)
         assert lock_elsewhere(file, 3) == 0
