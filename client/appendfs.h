@@ -73,6 +73,7 @@ struct DirectoryEntry {
   InodeId inode;
   v1::FileType type = v1::FILE_TYPE_UNSPECIFIED;
   std::optional<FileStatus> status;  // if asked for
+  uint64_t ticket = 0;               // drawn before it was asked for
 };
 
 struct DirectoryPage {
@@ -184,6 +185,31 @@ class Client {
   // has seen, for names must work while no server can tell: Stat asks for it.
   virtual absl::StatusOr<FileStatus> Lookup(InodeId parent, std::string_view name) = 0;
   virtual absl::StatusOr<FileStatus> Stat(InodeId inode) = 0;
+
+  // For who hands on what Lookup, Stat and ReadDirectory answered, to others
+  // who will believe it without asking: how long they may, or until the
+  // Borrower is told. `ticket` was drawn before the question was asked. Zero:
+  // not at all.
+  class Borrower {
+   public:
+    virtual ~Borrower() = default;
+    // The attributes of the inodes have changed, and what the names in them
+    // mean. Who changed them waits for `taken_back`, a second at most; from any
+    // thread, in the order of the calls. Must not block or call the library.
+    virtual void OnChanged(const std::vector<InodeId>& inodes,
+                           absl::AnyInvocable<void() &&> taken_back) = 0;
+    virtual void OnLost() = 0;  // everything may have
+  };
+  // Null: nobody; then no call to the last one is under way.
+  virtual void SetBorrower(Borrower*) {}
+  virtual bool Lends() const { return false; }  // ever
+  virtual uint64_t DrawTicket() const { return 0; }
+  virtual std::chrono::nanoseconds LendStatus(uint64_t /*ticket*/, InodeId) const { return {}; }
+  virtual std::chrono::nanoseconds LendName(uint64_t /*ticket*/, InodeId /*parent*/,
+                                            std::string_view /*name*/, InodeId) const {
+    return {};
+  }
+
   virtual absl::StatusOr<FileStatus> SetAttributes(InodeId inode,
                                                    const AttributeChange& change) = 0;
   struct Made {
@@ -201,7 +227,8 @@ class Client {
   };
   virtual absl::Status Rename(InodeId parent, std::string_view name, InodeId new_parent,
                               std::string_view new_name, RenameFlags flags) = 0;
-  // Entries with names above `after`; stable under change.
+  // Entries with names above `after`; stable under change. If the library keeps
+  // names, the sizes of growing files are as Lookup tells them.
   virtual absl::StatusOr<DirectoryPage> ReadDirectory(InodeId inode, std::string_view after,
                                                       uint32_t limit, bool with_status) = 0;
   virtual absl::StatusOr<FileSystemStatus> StatFs() = 0;

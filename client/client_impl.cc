@@ -161,7 +161,7 @@ void ClientImpl::OnNewSession(ClientId client) {
 absl::StatusOr<v1::Entry> ClientImpl::GetEntry(InodeId inode, Duration deadline) {
   v1::GetAttributesRequest request;
   request.set_inode(inode.value());
-  const MetaCache::Ticket ticket = DrawTicket();
+  const MetaCache::Ticket ticket = Ticket();
   absl::StatusOr<v1::Entry> entry = Call(std::move(request), deadline);
   if (kept_ && entry.ok()) kept_->KeepEntry(ticket, *entry);
   return entry;
@@ -172,7 +172,7 @@ void ClientImpl::AfterFailure(const absl::Status& status) {
 }
 
 void ClientImpl::AfterChange(const absl::Status& status, const std::vector<InodeId>& inodes) {
-  if (kept_ && status.ok()) kept_->OnChanged(inodes);
+  if (kept_ && status.ok()) kept_->OnOwnChange(inodes);
   if (!status.ok()) AfterFailure(status);
 }
 
@@ -200,7 +200,7 @@ absl::StatusOr<FileStatus> ClientImpl::Lookup(InodeId parent, std::string_view n
       return MakeError(v1::NO_ENTRY,
                        StrCat("'", name, "' in inode ", parent, ": no such file or directory"));
     }
-  const MetaCache::Ticket ticket = DrawTicket();
+  const MetaCache::Ticket ticket = Ticket();
   absl::StatusOr<v1::Entry> entry = LookupEntry(parent, name);
   if (kept_ && entry.ok()) kept_->KeepName(ticket, parent, name, *entry);
   if (kept_ && HasReason(entry.status(), v1::NO_ENTRY)) kept_->KeepAbsence(ticket, parent, name);
@@ -213,6 +213,23 @@ absl::StatusOr<FileStatus> ClientImpl::Stat(InodeId inode) {
     if (const auto entry = kept->FindEntry(inode)) return statuses_->Complete(*entry, Deadline());
   std::shared_ptr<FileState> state = files_->Find(inode);
   return statuses_->Get(inode, state == nullptr ? std::nullopt : state->reader->Tail(), Deadline());
+}
+
+void ClientImpl::SetBorrower(Borrower* borrower) {
+  if (kept_) kept_->SetBorrower(borrower);
+}
+
+Duration ClientImpl::LendStatus(uint64_t ticket, InodeId inode) const {
+  const Duration until = master_->BelievedUntil();
+  if (!kept_ || !kept_->KeepsEntry({ticket}, inode)) return Duration::zero();
+  return std::max(until - clock_.Monotonic(), Duration::zero());
+}
+
+Duration ClientImpl::LendName(uint64_t ticket, InodeId parent, std::string_view name,
+                              InodeId inode) const {
+  const Duration until = master_->BelievedUntil();
+  if (!kept_ || !kept_->KeepsName({ticket}, parent, name, inode)) return Duration::zero();
+  return std::max(until - clock_.Monotonic(), Duration::zero());
 }
 
 absl::StatusOr<FileStatus> ClientImpl::SetAttributes(InodeId inode, const AttributeChange& change) {
@@ -244,7 +261,7 @@ absl::StatusOr<Client::Made> ClientImpl::MakeNode(InodeId parent, std::string_vi
   request.set_exclusive(spec.exclusive);
   request.set_open(spec.open);
   if (spec.open) files_->BeginRegistering();
-  const MetaCache::Ticket ticket = DrawTicket();
+  const MetaCache::Ticket ticket = Ticket();
   absl::StatusOr<v1::MakeNodeResponse> response = Mutate(std::move(request), Deadline());
   if (spec.open)
     files_->EndRegistering(response.ok() ? InodeId(response->entry().attributes().inode())
@@ -279,7 +296,7 @@ absl::Status ClientImpl::Remove(InodeId parent, std::string_view name, bool dire
   request.set_parent(parent.value());
   request.set_name(std::string(name));
   request.set_directory(directory);
-  const MetaCache::Ticket ticket = DrawTicket();
+  const MetaCache::Ticket ticket = Ticket();
   const auto response = Mutate(std::move(request), Deadline());
   AfterFailure(response.status());
   if (kept_ && response.ok()) kept_->Removed(ticket, parent, name, InodeId(response->inode()));
@@ -301,7 +318,7 @@ absl::Status ClientImpl::Rename(InodeId parent, std::string_view name, InodeId n
   request.set_new_name(std::string(new_name));
   request.set_no_replace(flags.no_replace);
   request.set_exchange(flags.exchange);
-  const MetaCache::Ticket ticket = DrawTicket();
+  const MetaCache::Ticket ticket = Ticket();
   const auto response = Mutate(std::move(request), Deadline());
   AfterFailure(response.status());
   if (kept_ && response.ok())
@@ -318,7 +335,7 @@ absl::StatusOr<DirectoryPage> ClientImpl::ReadDirectory(InodeId inode, std::stri
   request.set_limit(limit);
   // Who lists names often asks for their attributes next.
   request.set_with_entries(with_status || kept_ != nullptr);
-  const MetaCache::Ticket ticket = DrawTicket();
+  const MetaCache::Ticket ticket = Ticket();
   APPENDFS_ASSIGN_OR_RETURN(v1::ReadDirectoryResponse response,
                             Call(std::move(request), Deadline()));
   if (kept_) kept_->KeepPage(ticket, inode, response, after.empty() && response.end());
@@ -327,11 +344,19 @@ absl::StatusOr<DirectoryPage> ClientImpl::ReadDirectory(InodeId inode, std::stri
   page.parent = InodeId(response.parent());
   std::vector<v1::Entry> entries;
   for (v1::DirectoryEntry& listed : *response.mutable_entries()) {
-    page.entries.push_back(
-        {std::move(*listed.mutable_name()), InodeId(listed.inode()), listed.type(), {}});
+    page.entries.push_back({std::move(*listed.mutable_name()),
+                            InodeId(listed.inode()),
+                            listed.type(),
+                            {},
+                            ticket.drawn});
     if (with_status) entries.push_back(std::move(*listed.mutable_entry()));
   }
   if (!with_status) return page;
+  if (kept_) {
+    for (size_t i = 0; i < entries.size(); ++i)
+      page.entries[i].status = statuses_->AsKnown(entries[i]);
+    return page;
+  }
   std::vector<absl::StatusOr<FileStatus>> all = statuses_->CompleteAll(entries, Deadline());
   for (size_t i = 0; i < all.size(); ++i)
     if (all[i].ok()) page.entries[i].status = *std::move(all[i]);

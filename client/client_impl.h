@@ -44,6 +44,12 @@ class ClientImpl final : public Client, Session::Listener, PathNodes, PlanSource
 
   absl::StatusOr<FileStatus> Lookup(InodeId parent, std::string_view name) override;
   absl::StatusOr<FileStatus> Stat(InodeId inode) override;
+  void SetBorrower(Borrower* borrower) override;
+  bool Lends() const override { return kept_ != nullptr; }
+  uint64_t DrawTicket() const override { return Ticket().drawn; }
+  Duration LendStatus(uint64_t ticket, InodeId inode) const override;
+  Duration LendName(uint64_t ticket, InodeId parent, std::string_view name,
+                    InodeId inode) const override;
   absl::StatusOr<FileStatus> SetAttributes(InodeId inode, const AttributeChange& change) override;
   absl::StatusOr<Made> MakeNode(InodeId parent, std::string_view name,
                                 const NodeSpec& spec) override;
@@ -84,7 +90,7 @@ class ClientImpl final : public Client, Session::Listener, PathNodes, PlanSource
   absl::StatusOr<v1::Entry> GetEntry(InodeId inode, Duration deadline);
   // What is kept of names, if it may be believed now; else null.
   const MetaCache* Believed() const { return master_->Believes() ? kept_.get() : nullptr; }
-  MetaCache::Ticket DrawTicket() const { return kept_ ? kept_->Draw() : MetaCache::Ticket(); }
+  MetaCache::Ticket Ticket() const { return kept_ ? kept_->Draw() : MetaCache::Ticket(); }
   // A change of ours that failed: perhaps it was made nevertheless, perhaps it
   // will be, and then its answer finds nobody waiting and drops what is kept.
   void AfterFailure(const absl::Status& status);

@@ -25,7 +25,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
   std::unique_ptr<Executor> timers = MakeThreadExecutor("afs-timers");
   std::unique_ptr<MetaCache> kept = options.keep_names ? std::make_unique<MetaCache>() : nullptr;
   std::unique_ptr<MasterClient> master = MasterClient::Create(options.master, *timers, clock);
-  if (kept) master->Watch(*kept);
+  if (kept && !master->Watch(*kept)) kept.reset();
   absl::StatusOr<std::unique_ptr<Session>> session =
       Session::Open(*master, clock, {options.cluster_uuid, options.description},
                     clock.Monotonic() + options.connect_timeout);

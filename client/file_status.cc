@@ -65,6 +65,8 @@ std::shared_ptr<StatusResolver::Question> StatusResolver::Ask(const v1::Chunk& t
 }
 
 FileStatus StatusResolver::AsKnown(const v1::Entry& entry) const {
+  if (entry.has_tail() && entry.tail().state() == v1::PARKED)
+    return Merge(entry, TailLength{.length = entry.tail().length()});
   return Merge(entry, std::nullopt);
 }
 

@@ -85,14 +85,16 @@ class LinkMasterClient final : public MasterClient, CallsToMaster::Listener {
 
   // With several masters only one can be asked, but which one is believed would
   // take more than this.
-  void Watch(Watcher& watcher) override {
-    if (peers_.size() != 1) return;
+  bool Watch(Watcher& watcher) override {
+    if (peers_.size() != 1) return false;
     watcher_ = &watcher;
     peers_[0]->Listen(this);
+    return true;
   }
-  bool Believes() const override {
-    return watcher_ != nullptr && clock_.Monotonic() < peers_[0]->believed_until();
+  Duration BelievedUntil() const override {
+    return watcher_ == nullptr ? Duration::zero() : peers_[0]->believed_until();
   }
+  bool Believes() const override { return clock_.Monotonic() < BelievedUntil(); }
 
   void Stop() override {
     for (const auto& peer : peers_) peer->Stop();
@@ -101,10 +103,10 @@ class LinkMasterClient final : public MasterClient, CallsToMaster::Listener {
 
  private:
   // CallsToMaster::Listener
-  void OnChanged(const v1::Changed& changed) override {
+  void OnChanged(const v1::Changed& changed, Heard heard) override {
     std::vector<InodeId> inodes;
     for (uint64_t inode : changed.inodes()) inodes.emplace_back(inode);
-    watcher_->OnChanged(inodes);
+    watcher_->OnChanged(inodes, std::move(heard));
   }
   void OnRefused() override { watcher_->OnRefused(); }
   void OnAnswerToNobody() override { watcher_->OnLost(); }

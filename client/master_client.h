@@ -35,13 +35,16 @@ class MasterClient {
   class Watcher {
    public:
     virtual ~Watcher() = default;
-    virtual void OnChanged(const std::vector<InodeId>& inodes) = 0;
+    // `heard`, from any thread, in the order of the changes: the master waits for it.
+    virtual void OnChanged(const std::vector<InodeId>& inodes,
+                           absl::AnyInvocable<void() &&> heard) = 0;
     virtual void OnRefused() = 0;  // an answer that follows may not be kept
     virtual void OnLost() = 0;     // whatever was kept is to be dropped
   };
-  // Asks to be told. Before the first call; `watcher` outlives Stop.
-  virtual void Watch(Watcher&) {}
-  // Whether what was kept may be believed now.
+  // Asks to be told; false: that cannot be had. Before the first call; `watcher` outlives Stop.
+  virtual bool Watch(Watcher&) { return false; }
+  // Until when (Clock::Monotonic) what was kept may be believed, and whether now.
+  virtual Duration BelievedUntil() const { return Duration::zero(); }
   virtual bool Believes() const { return false; }
 
   template <class Response>

@@ -107,9 +107,38 @@ void MetaCache::Renamed(Ticket ticket, InodeId from, std::string_view name, Inod
   if (replaced) Change(replaced);
 }
 
-void MetaCache::OnChanged(const std::vector<InodeId>& inodes) {
+bool MetaCache::KeepsEntry(Ticket since, InodeId inode) const {
+  absl::MutexLock lock(&mutex_);
+  auto node = nodes_.find(inode);
+  return node != nodes_.end() && node->second.entry && Unchanged(since, inode);
+}
+
+bool MetaCache::KeepsName(Ticket since, InodeId parent, std::string_view name,
+                          InodeId inode) const {
+  absl::MutexLock lock(&mutex_);
+  auto directory = nodes_.find(parent);
+  if (directory == nodes_.end() || !Unchanged(since, parent)) return false;
+  auto named = directory->second.names.find(ToAbsl(name));
+  return named != directory->second.names.end() && named->second == inode;
+}
+
+void MetaCache::SetBorrower(Client::Borrower* borrower) {
+  absl::MutexLock lock(&borrower_mutex_);
+  borrower_ = borrower;
+}
+
+void MetaCache::OnOwnChange(const std::vector<InodeId>& inodes) {
   absl::MutexLock lock(&mutex_);
   for (InodeId inode : inodes) Change(inode);
+}
+
+void MetaCache::OnChanged(const std::vector<InodeId>& inodes, absl::AnyInvocable<void() &&> heard) {
+  OnOwnChange(inodes);
+  {
+    absl::MutexLock lock(&borrower_mutex_);
+    if (borrower_ != nullptr) return borrower_->OnChanged(inodes, std::move(heard));
+  }
+  std::move(heard)();
 }
 
 void MetaCache::OnRefused() {
@@ -118,8 +147,12 @@ void MetaCache::OnRefused() {
 }
 
 void MetaCache::OnLost() {
-  absl::MutexLock lock(&mutex_);
-  DropAll();
+  {
+    absl::MutexLock lock(&mutex_);
+    DropAll();
+  }
+  absl::MutexLock lock(&borrower_mutex_);
+  if (borrower_ != nullptr) borrower_->OnLost();
 }
 
 bool MetaCache::Unchanged(Ticket ticket, InodeId inode) const {

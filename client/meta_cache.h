@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "client/appendfs.h"
 #include "client/master_client.h"
 #include "common/ids.h"
 #include "proto/master.pb.h"
@@ -27,8 +28,7 @@ class MetaCache final : public MasterClient::Watcher {
  public:
   static constexpr size_t kMostNames = 200'000;  // and as many inodes; then it starts over
 
-  class Ticket {
-    friend class MetaCache;
+  struct Ticket {
     uint64_t drawn = 0;
   };
   Ticket Draw() const;
@@ -51,7 +51,17 @@ class MetaCache final : public MasterClient::Watcher {
   void Renamed(Ticket ticket, InodeId from, std::string_view name, InodeId to,
                std::string_view new_name, InodeId inode, InodeId replaced, bool exchanged);
 
-  void OnChanged(const std::vector<InodeId>& inodes) override;
+  // Whether what was learnt since then of an inode's attributes, or that the
+  // name means the inode, is what is kept.
+  bool KeepsEntry(Ticket since, InodeId inode) const;
+  bool KeepsName(Ticket since, InodeId parent, std::string_view name, InodeId inode) const;
+  // Is told after the cache, of what the master says; null: nobody, and no call is under way.
+  void SetBorrower(Client::Borrower* borrower);
+
+  // Changes of this client's own whose answers tell too little.
+  void OnOwnChange(const std::vector<InodeId>& inodes);
+
+  void OnChanged(const std::vector<InodeId>& inodes, absl::AnyInvocable<void() &&> heard) override;
   void OnRefused() override;
   void OnLost() override;
 
@@ -76,6 +86,8 @@ class MetaCache final : public MasterClient::Watcher {
   // The directory as this client has changed it; null if it has to be asked for again.
   Node* OwnChange(Ticket ticket, InodeId directory) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  absl::Mutex borrower_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
+  Client::Borrower* borrower_ ABSL_GUARDED_BY(borrower_mutex_) = nullptr;
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<InodeId, Node> nodes_ ABSL_GUARDED_BY(mutex_);
   size_t names_ ABSL_GUARDED_BY(mutex_) = 0;  // about

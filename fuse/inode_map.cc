@@ -68,6 +68,12 @@ bool InodeMap::HasSetId(InodeId inode) const {
   return node != nodes_.end() && node->second.set_id;
 }
 
+bool InodeMap::Knows(InodeId inode) const {
+  absl::MutexLock lock(&mutex_);
+  auto node = nodes_.find(inode);
+  return node != nodes_.end() && node->second.lookups > 0;
+}
+
 size_t InodeMap::size() const {
   absl::MutexLock lock(&mutex_);
   return nodes_.size();

@@ -41,6 +41,9 @@ class InodeMap {
   // Whether the inode was last seen with a set-user-id or set-group-id bit.
   bool HasSetId(InodeId inode) const;
 
+  // Whether the kernel was told of the inode and has not forgotten it.
+  bool Knows(InodeId inode) const;
+
   size_t size() const;
 
   static constexpr uint64_t kRootNode = 1;

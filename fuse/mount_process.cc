@@ -153,6 +153,7 @@ int RunMount(const MountOptions& options, const Connector& connect,
       if (!state.FlushAll(options.timeout + std::chrono::seconds(1)))
         LOG(ERROR) << "left with appends that could not be made durable";
     }
+    state.lending.Stop();
     session->Unmount();
     if (!served.ok()) code = Fail(served);
     LOG(INFO) << "unmounted " << options.mountpoint;

@@ -58,14 +58,16 @@ absl::StatusOr<FileStatus> Change(MountState& state, InodeId inode, const struct
 
 void GetAttributes(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
   MountState& state = StateOf(request);
+  const uint64_t ticket = state.client.DrawTicket();
   absl::StatusOr<FileStatus> status = state.Stat(state.inodes.ToInode(node));
   if (!status.ok()) return ReplyInodeStatus(request, status.status());
-  ReplyAttributes(request, *status);
+  ReplyAttributes(request, *status, ticket);
 }
 
 void SetAttributes(fuse_req_t request, fuse_ino_t node, struct stat* wanted, int fields,
                    fuse_file_info* info) {
   MountState& state = StateOf(request);
+  const Lending::OwnChange own(state.lending);
   auto* handle = info == nullptr ? nullptr : reinterpret_cast<FileHandle*>(info->fh);
   absl::StatusOr<FileStatus> status =
       Change(state, state.inodes.ToInode(node), *wanted, fields, handle);

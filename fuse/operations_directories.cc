@@ -46,34 +46,56 @@ void ReadDirectory(fuse_req_t request, fuse_ino_t, size_t size, off_t offset,
   fuse_reply_buf(request, reply.data(), used);
 }
 
-void ReadDirectoryPlus(fuse_req_t request, fuse_ino_t, size_t size, off_t offset,
+void ReadDirectoryPlus(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
                        fuse_file_info* info) {
   MountState& state = StateOf(request);
-  std::vector<char> reply(size);
+  struct Shown {
+    DirectoryEntry entry;
+    off_t next;
+    bool with_status;
+  };
+  std::vector<Shown> shown;
   size_t used = 0;
-  std::vector<InodeId> shown;  // each counts as a lookup
   const absl::Status status = HandleOf(info).Read(
       static_cast<uint64_t>(offset), [&](const DirectoryEntry& entry, uint64_t next) {
-        fuse_entry_param param = {};  // node 0: a name without attributes
-        const bool with_status = entry.status.has_value() && !IsDots(entry.name);
-        if (with_status) {
-          param = MakeEntry(state, state.inodes.Observe(*entry.status));
-        } else {
-          param.attr.st_ino = entry.inode.value();
-          param.attr.st_mode = EncodeType(entry.type);
-        }
         const size_t needed =
-            fuse_add_direntry_plus(request, reply.data() + used, size - used, entry.name.c_str(),
-                                   &param, static_cast<off_t>(next));
+            fuse_add_direntry_plus(request, nullptr, 0, entry.name.c_str(), nullptr, 0);
         if (needed > size - used) return false;
         used += needed;
-        if (with_status) shown.push_back(entry.inode);
+        const bool with_status = entry.status.has_value() && !IsDots(entry.name);
+        shown.push_back({entry, static_cast<off_t>(next), with_status});
         return true;
       });
+  // What fits is shown; the error comes again with the next call.
   if (!status.ok() && used == 0) return ReplyStatus(request, status);
-  for (InodeId inode : shown) state.inodes.AddLookups(inode);
-  if (fuse_reply_buf(request, reply.data(), used) == -ENOENT)
-    for (InodeId inode : shown) state.inodes.Forget(inode, 1);
+
+  const InodeId parent = state.inodes.ToInode(node);
+  std::vector<char> reply(used);
+  used = 0;
+  int sent = 0;
+  {
+    Lending::Loan loan(state.lending);
+    for (const Shown& each : shown) {
+      const DirectoryEntry& entry = each.entry;
+      fuse_entry_param param = {};  // node 0: a name without attributes
+      if (each.with_status) {
+        state.inodes.AddLookups(entry.inode);  // each counts as one
+        param = MakeEntry(state, state.inodes.Observe(*entry.status));
+        param.attr_timeout =
+            state.LendAttributes(loan, entry.ticket, *entry.status, /*with_name=*/true);
+        param.entry_timeout = state.LendName(loan, entry.ticket, parent, entry.name, *entry.status);
+      } else {
+        param.attr.st_ino = entry.inode.value();
+        param.attr.st_mode = EncodeType(entry.type);
+      }
+      used += fuse_add_direntry_plus(request, reply.data() + used, reply.size() - used,
+                                     entry.name.c_str(), &param, each.next);
+    }
+    sent = fuse_reply_buf(request, reply.data(), used);
+  }
+  if (sent != -ENOENT) return;
+  for (const Shown& each : shown)
+    if (each.with_status) state.inodes.Forget(each.entry.inode, 1);
 }
 
 void ReleaseDirectory(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {

@@ -81,6 +81,7 @@ bool MayOpenUnchecked(const fuse_ctx& caller, const FileStatus& status, int flag
 void Create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
             fuse_file_info* info) {
   MountState& state = StateOf(request);
+  const Lending::OwnChange own(state.lending);
   if (absl::Status bad = CheckName(name); !bad.ok()) return ReplyStatus(request, bad);
   const fuse_ctx* caller = fuse_req_ctx(request);
   const bool exclusive = (info->flags & O_EXCL) != 0;

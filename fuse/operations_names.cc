@@ -10,16 +10,18 @@
 namespace appendfs::fuse {
 namespace {
 
-void ReplyEntryOrStatus(fuse_req_t request, absl::StatusOr<FileStatus> status) {
+void ReplyEntryOrStatus(fuse_req_t request, absl::StatusOr<FileStatus> status,
+                        std::optional<uint64_t> ticket = std::nullopt) {
   if (status.ok()) status = StateOf(request).AfterOwnQueue(*std::move(status));
   if (!status.ok()) return ReplyStatus(request, status.status());
-  ReplyEntry(request, *status);
+  ReplyEntry(request, *status, ticket);
 }
 
 void Lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
   MountState& state = StateOf(request);
   if (absl::Status bad = CheckName(name); !bad.ok()) return ReplyStatus(request, bad);
-  ReplyEntryOrStatus(request, state.client.Lookup(state.inodes.ToInode(parent), name));
+  const uint64_t ticket = state.client.DrawTicket();
+  ReplyEntryOrStatus(request, state.client.Lookup(state.inodes.ToInode(parent), name), ticket);
 }
 
 void Forget(fuse_req_t request, fuse_ino_t node, uint64_t count) {
@@ -37,6 +39,7 @@ void ForgetMany(fuse_req_t request, size_t count, fuse_forget_data* forgets) {
 
 void Make(fuse_req_t request, fuse_ino_t parent, const char* name, NodeSpec spec) {
   MountState& state = StateOf(request);
+  const Lending::OwnChange own(state.lending);
   if (absl::Status bad = CheckName(name); !bad.ok()) return ReplyStatus(request, bad);
   const fuse_ctx* caller = fuse_req_ctx(request);
   spec.uid = caller->uid;
@@ -65,6 +68,7 @@ void MakeSymlink(fuse_req_t request, const char* target, fuse_ino_t parent, cons
 
 void Link(fuse_req_t request, fuse_ino_t node, fuse_ino_t parent, const char* name) {
   MountState& state = StateOf(request);
+  const Lending::OwnChange own(state.lending);
   if (absl::Status bad = CheckName(name); !bad.ok()) return ReplyStatus(request, bad);
   absl::StatusOr<FileStatus> status =
       state.client.Link(state.inodes.ToInode(node), state.inodes.ToInode(parent), name);
@@ -74,17 +78,20 @@ void Link(fuse_req_t request, fuse_ino_t node, fuse_ino_t parent, const char* na
 
 void Unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
   MountState& state = StateOf(request);
+  const Lending::OwnChange own(state.lending);
   ReplyStatus(request, state.client.Unlink(state.inodes.ToInode(parent), name));
 }
 
 void RemoveDirectory(fuse_req_t request, fuse_ino_t parent, const char* name) {
   MountState& state = StateOf(request);
+  const Lending::OwnChange own(state.lending);
   ReplyStatus(request, state.client.RemoveDirectory(state.inodes.ToInode(parent), name));
 }
 
 void Rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
             const char* new_name, unsigned int flags) {
   MountState& state = StateOf(request);
+  const Lending::OwnChange own(state.lending);
   if (absl::Status bad = CheckName(new_name); !bad.ok()) return ReplyStatus(request, bad);
   if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0)
     return ReplyStatus(request, MakeError(v1::INVALID, "unknown rename flags"));

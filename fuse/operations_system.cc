@@ -24,6 +24,8 @@ void Init(void* user_data, fuse_conn_info* connection) {
                                              FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
   // O_TRUNC has to reach open and create, which refuse it.
   connection->want |= connection->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS);
+  if (state.client.Lends() && (connection->capable & FUSE_CAP_EXPIRE_ONLY) != 0)
+    state.lending.LendNames();
   if (!state.ReadDirectoryPlus())
     connection->want &= ~static_cast<unsigned>(FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
   connection->max_write = std::min(connection->max_write, kLargestRequest);

@@ -91,6 +91,7 @@ absl::Status CheckSettable(std::string_view name) {
 void SetXattr(fuse_req_t request, fuse_ino_t node, const char* name, const char* value, size_t size,
               int flags) {
   MountState& state = StateOf(request);
+  const Lending::OwnChange own(state.lending);
   if (absl::Status bad = CheckSettable(name); !bad.ok()) return ReplyStatus(request, bad);
   ReplyInodeStatus(request, state.client.SetXattr(state.inodes.ToInode(node), name,
                                                   std::string_view(value, size),
@@ -100,6 +101,7 @@ void SetXattr(fuse_req_t request, fuse_ino_t node, const char* name, const char*
 
 void RemoveXattr(fuse_req_t request, fuse_ino_t node, const char* name) {
   MountState& state = StateOf(request);
+  const Lending::OwnChange own(state.lending);
   if (absl::Status bad = CheckSettable(name); !bad.ok()) return ReplyStatus(request, bad);
   ReplyInodeStatus(request, state.client.RemoveXattr(state.inodes.ToInode(node), name));
 }

@@ -26,8 +26,8 @@ struct MountOptions {
   Ack ack = Ack::kBuffered;
   std::chrono::milliseconds timeout{30000};         // bound of every request
   std::chrono::milliseconds connect_timeout{5000};  // bound of the first connection
-  // How long the kernel may believe names and attributes. Unset: directories
-  // one second, everything else not at all.
+  // How long the kernel may believe names and attributes. Unset: what is lent to
+  // it (fuse/lending.h), the names of directories one second, else not at all.
   std::optional<double> entry_timeout_seconds, attr_timeout_seconds;
   std::optional<uint64_t> queue_bytes, readahead_bytes;
   std::string cluster_uuid;         // refuse any other cluster; empty: take any

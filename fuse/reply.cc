@@ -33,18 +33,28 @@ fuse_entry_param MakeEntry(const MountState& state, const FileStatus& status) {
   return entry;
 }
 
-void ReplyEntry(fuse_req_t request, const FileStatus& status) {
+void ReplyEntry(fuse_req_t request, const FileStatus& status, std::optional<uint64_t> ticket) {
   MountState& state = StateOf(request);
   state.inodes.AddLookups(status.inode);
   fuse_entry_param entry = MakeEntry(state, state.inodes.Observe(status));
   if (status.growing) entry.attr_timeout = 0;  // a name does not tell the size
-  if (fuse_reply_entry(request, &entry) == -ENOENT) state.inodes.Forget(status.inode, 1);
+  int sent = 0;
+  {
+    Lending::Loan loan(state.lending);
+    if (ticket)
+      entry.attr_timeout = state.LendAttributes(loan, *ticket, status, /*with_name=*/true);
+    sent = fuse_reply_entry(request, &entry);
+  }
+  if (sent == -ENOENT) state.inodes.Forget(status.inode, 1);
 }
 
-void ReplyAttributes(fuse_req_t request, const FileStatus& status) {
+void ReplyAttributes(fuse_req_t request, const FileStatus& status, std::optional<uint64_t> ticket) {
   MountState& state = StateOf(request);
   const struct stat attributes = ToStat(state.inodes.Observe(status));
-  fuse_reply_attr(request, &attributes, state.AttributeTimeout(status.type));
+  Lending::Loan loan(state.lending);
+  const double seconds = ticket ? state.LendAttributes(loan, *ticket, status, /*with_name=*/false)
+                                : state.AttributeTimeout(status.type);
+  fuse_reply_attr(request, &attributes, seconds);
 }
 
 absl::Status CheckName(std::string_view name) {

@@ -5,13 +5,16 @@
 #endif
 #include <fuse_lowlevel.h>
 
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "fuse/mount_state.h"
 
 // What the callbacks in operations_*.cc have in common: how an answer becomes
-// a reply. No lock is held while one is sent. Includes libfuse; only the
-// callbacks and the session may include this.
+// a reply. No lock is held while one is sent, but for the loan of what the
+// kernel is told that it may keep. Includes libfuse; only the callbacks and the
+// session may include this.
 namespace appendfs::fuse {
 
 inline MountState& StateOf(fuse_req_t request) {
@@ -30,8 +33,12 @@ void ReplyStatus(fuse_req_t request, const absl::Status& status);
 void ReplyInodeStatus(fuse_req_t request, const absl::Status& status);
 
 // A name's inode: counts a lookup, unless the kernel did not take the answer.
-void ReplyEntry(fuse_req_t request, const FileStatus& status);
-void ReplyAttributes(fuse_req_t request, const FileStatus& status);
+// With the ticket that was drawn before the status was asked for, if the kernel
+// looks whether it was told something newer meanwhile (lookup, getattr).
+void ReplyEntry(fuse_req_t request, const FileStatus& status,
+                std::optional<uint64_t> ticket = std::nullopt);
+void ReplyAttributes(fuse_req_t request, const FileStatus& status,
+                     std::optional<uint64_t> ticket = std::nullopt);
 // `status` must have passed InodeMap::Observe.
 fuse_entry_param MakeEntry(const MountState& state, const FileStatus& status);
 

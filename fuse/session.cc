@@ -147,6 +147,16 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Mount(MountState& state) {
     fuse_session_destroy(session);
     return ErrnoError("mount", options.mountpoint, error);
   }
+  state.lending.Start({.forget_attributes =
+                           [session](uint64_t node) {
+                             return fuse_lowlevel_notify_inval_inode(session, node, /*off=*/-1,
+                                                                     /*len=*/0);
+                           },
+                       .forget_name =
+                           [session](uint64_t parent, const std::string& name) {
+                             return fuse_lowlevel_notify_expire_entry(
+                                 session, parent, name.data(), name.size(), FUSE_LL_EXPIRE_ONLY);
+                           }});
   return std::make_unique<LibfuseSession>(session);
 }
 

@@ -43,11 +43,13 @@ class BasicCallLink<Calls>::Stream final : public FrameLink::Owner,
       return CheckProtocol(header.version(), StrCat(Calls::kPeer, " ", owner_->address_));
     if constexpr (std::is_same_v<Calls, CallsToMaster>) {
       if (header.has_changed()) {
-        owner_->OnChanged(header.changed());
-        v1::MasterCall heard;
-        heard.set_heard(header.changed().number());
-        Add(std::move(heard));
-        WriteNext();
+        owner_->OnChanged(header.changed(),
+                          [self = this->shared_from_this(), number = header.changed().number()] {
+                            v1::MasterCall heard;
+                            heard.set_heard(number);
+                            self->Add(std::move(heard));
+                            self->WriteNext();
+                          });
         return absl::OkStatus();
       }
     }
@@ -122,8 +124,10 @@ void BasicCallLink<Calls>::OnAnswer(Answer answer) {
 }
 
 template <class Calls>
-void BasicCallLink<Calls>::OnChanged(const v1::Changed& changed) {
-  if (listener_ != nullptr) listener_->OnChanged(changed);
+void BasicCallLink<Calls>::OnChanged(const v1::Changed& changed,
+                                     CallsToMaster::Listener::Heard heard) {
+  if (listener_ == nullptr) return std::move(heard)();
+  listener_->OnChanged(changed, std::move(heard));
 }
 
 template <class Calls>

@@ -31,8 +31,10 @@ struct CallsToMaster {
   class Listener {
    public:
     virtual ~Listener() = default;
-    // Said before any answer that comes later; `heard` once this has returned.
-    virtual void OnChanged(const v1::Changed& changed) = 0;
+    // Said before any answer that comes later. The master waits for `heard`, which may be
+    // called from any thread, in the order of the changes.
+    using Heard = absl::AnyInvocable<void() &&>;
+    virtual void OnChanged(const v1::Changed& changed, Heard heard) = 0;
     // The answer that comes next is not watched.
     virtual void OnRefused() = 0;
     // Nobody waits for this answer any more. It may be that of a change, of
@@ -96,7 +98,7 @@ class BasicCallLink : public std::enable_shared_from_this<BasicCallLink<Calls>> 
   using PendingCalls = absl::flat_hash_map<uint64_t, Pending>;
 
   void OnAnswer(Answer answer);
-  void OnChanged(const v1::Changed& changed);
+  void OnChanged(const v1::Changed& changed, CallsToMaster::Listener::Heard heard);
   void OnEnded(const Stream* stream, const absl::Status& why);
   void Watch(Duration deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ExpireDue(Duration watched);

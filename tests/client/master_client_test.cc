@@ -118,7 +118,9 @@ TEST_F(MasterClientTest, Refusal_IsNotTriedAgain) {
 
 class CountingWatcher final : public MasterClient::Watcher {
  public:
-  void OnChanged(const std::vector<InodeId>&) override {}
+  void OnChanged(const std::vector<InodeId>&, absl::AnyInvocable<void() &&> heard) override {
+    std::move(heard)();
+  }
   void OnRefused() override { ++refused; }
   void OnLost() override { ++lost; }
   std::atomic<int> refused = 0, lost = 0;

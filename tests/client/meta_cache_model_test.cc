@@ -192,7 +192,7 @@ class Model {
     link.to_client.pop_front();
     if (!link.connected) return;
     if (said.telling) {
-      node.cache.OnChanged(said.telling->inodes);
+      node.cache.OnOwnChange(said.telling->inodes);
       link.to_master.push_back({{}, said.telling->number});
       return;
     }
@@ -239,7 +239,7 @@ class Model {
                         answer.replaced, false);
         break;
       case Kind::kSetMode:
-        if (answer.ok) cache.OnChanged({call.inode});
+        if (answer.ok) cache.OnOwnChange({call.inode});
         break;
       case Kind::kOpenTail: break;
     }

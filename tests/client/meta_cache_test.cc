@@ -40,18 +40,18 @@ TEST_F(MetaCacheTest, Answer_IsKept) {
 
 TEST_F(MetaCacheTest, Change_DropsAttributesAndNames) {
   Keep("f", kFile);
-  cache_.OnChanged({kFile});
+  cache_.OnOwnChange({kFile});
   EXPECT_FALSE(cache_.FindEntry(kFile));
   EXPECT_EQ(Find(kDirectory, "f"), "unknown");
   Keep("f", kFile);
-  cache_.OnChanged({kDirectory});
+  cache_.OnOwnChange({kDirectory});
   EXPECT_EQ(Find(kDirectory, "f"), "unknown");
   EXPECT_TRUE(cache_.FindEntry(kFile));
 }
 
 TEST_F(MetaCacheTest, AnswerOvertakenByAChange_IsNotKept) {
   const MetaCache::Ticket before = cache_.Draw();
-  cache_.OnChanged({kDirectory});
+  cache_.OnOwnChange({kDirectory});
   cache_.KeepName(before, kDirectory, "f", EntryOf(kFile));
   cache_.KeepAbsence(before, kDirectory, "g");
   EXPECT_EQ(Find(kDirectory, "f"), "unknown");

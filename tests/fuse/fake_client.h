@@ -20,7 +20,7 @@ namespace appendfs::fuse {
 // with a queue that a test may hold or make fail. Answers come from a thread of
 // its own, as the library's do. Knows enough of the namespace's rules for a
 // mount to be used; the real rules are tested with the master.
-class FakeClient final : public Client {
+class FakeClient : public Client {
  public:
   FakeClient();
   ~FakeClient() override;

@@ -151,9 +151,12 @@ TEST_F(ClientStreamTest, ClientThatIsGone_LeavesItsAnswersBehind) {
 // What a link is told, in its order.
 class Hearer final : public CallsToMaster::Listener {
  public:
-  void OnChanged(const v1::Changed& changed) override {
-    absl::MutexLock lock(&mutex_);
-    for (uint64_t inode : changed.inodes()) changed_.push_back(inode);
+  void OnChanged(const v1::Changed& changed, Heard heard) override {
+    {
+      absl::MutexLock lock(&mutex_);
+      for (uint64_t inode : changed.inodes()) changed_.push_back(inode);
+    }
+    std::move(heard)();
   }
   void OnRefused() override {}
   void OnAnswerToNobody() override {}

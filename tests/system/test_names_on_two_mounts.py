@@ -1,12 +1,13 @@
 """What one mount changes, the other one sees: names, attributes and lengths, though both
 keep what the master has told them."""
 
+import contextlib
 import os
 import random
 import stat
 import threading
 
-from tools import fails_with
+from tools import fails_with, wait_until
 
 
 def test_change_on_one_mount_is_seen_on_the_other_at_once(here):
@@ -112,3 +113,72 @@ def test_mount_that_stands_still_holds_nobody_up_for_long_and_sees_the_change(cl
         (cluster.m2 / "f").stat()
     assert (cluster.m2 / "g").read_bytes() == b"1"
     assert (cluster.m2 / "f2").read_bytes() == b"2"
+
+
+def test_attributes_are_never_older_than_the_last_change_though_both_mounts_list(here):
+    """The kernel keeps what a listing shows; what was changed and returned is seen."""
+    count, done, failures = 400, [0], []
+    for i in range(20):
+        (here.m / f"f{i}").touch()
+
+    def work(body):
+        try:
+            while done[0] < count and not failures:
+                body()
+        except BaseException as failure:
+            failures.append(failure)
+
+    def look():
+        at_least = done[0]
+        status = os.stat(here.m2 / "f0")
+        assert status.st_mtime_ns >= at_least * 1000, f"{status.st_mtime_ns} after {at_least}"
+
+    def listing(mount):
+        for entry in os.scandir(mount):
+            entry.stat()
+
+    bodies = [look, look, lambda: listing(here.m), lambda: listing(here.m2)]
+    threads = [threading.Thread(target=work, args=(body,)) for body in bodies]
+    for thread in threads:
+        thread.start()
+    for i in range(1, count + 1):
+        os.utime(here.m / "f0", ns=(i * 1000, i * 1000))
+        done[0] = i
+    for thread in threads:
+        thread.join()
+    assert not failures, failures
+
+
+def test_two_mounts_rename_and_list_one_directory(here):
+    """Nobody waits for the other in a circle, and in the end both see the same."""
+    failures = []
+    ending = threading.Event()
+
+    def rename(mount, who):
+        try:
+            (mount / f"{who}0").touch()
+            for i in range(100):
+                os.rename(mount / f"{who}{i}", mount / f"{who}{i + 1}")
+                assert (mount / f"{who}{i + 1}").exists() and not (mount / f"{who}{i}").exists()
+        except BaseException as failure:
+            failures.append(failure)
+
+    def listing(mount):
+        while not ending.is_set():
+            for entry in os.scandir(mount):
+                with contextlib.suppress(FileNotFoundError):
+                    entry.stat()
+
+    renamers = [threading.Thread(target=rename, args=a) for a in ((here.m, "a"), (here.m2, "b"))]
+    listers = [threading.Thread(target=listing, args=(m,)) for m in (here.m, here.m2)]
+    for thread in listers + renamers:
+        thread.start()
+    for thread in renamers:
+        thread.join()
+    ending.set()
+    for thread in listers:
+        thread.join()
+    assert not failures, failures
+    for mount in (here.m, here.m2):
+        wait_until(lambda mount=mount: sorted(os.listdir(mount)) == ["a100", "b100"])
+        wait_until(lambda mount=mount: not any((mount / f"{w}{i}").exists() for w in "ab" for i in range(100)))
