@@ -96,9 +96,9 @@ class HttplibPort final : public OperationsPort {
                                            "HOST:PORT, or 'none' for no such port"));
     errno = 0;
     if (listen->port == 0)
-      port_ = server_.bind_to_any_port(listen->host.c_str());
+      port_ = server_.bind_to_any_port(listen->host);
     else
-      port_ = server_.bind_to_port(listen->host.c_str(), listen->port) ? listen->port : -1;
+      port_ = server_.bind_to_port(listen->host, listen->port) ? listen->port : -1;
     if (port_ <= 0) {
       const absl::Status why = errno != 0
                                    ? ErrnoError("listen on", address, errno)

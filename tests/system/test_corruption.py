@@ -61,6 +61,7 @@ def test_sealed_chunks(small_chunks):
     chunks = cluster.admin_file("/f")["chunks"]
     sealed = [c for c in chunks if c["state"] == "sealed"]
     assert len(sealed) >= 10, [c["state"] for c in chunks]
+    cluster.wait_healthy()  # a server whose disk was slow may have been left behind
 
     # One replica of each sealed chunk, on each server in a turn that changes,
     # so that some reader meets one whatever replicas it prefers in turn.
