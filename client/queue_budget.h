@@ -19,30 +19,14 @@ class QueueBudget {
   // Takes `bytes`, waiting up to `wait` for room; false if there came none, or
   // if interrupted. One record is let in however large it is.
   bool Acquire(uint64_t bytes, Duration wait) {
-    if (TryAcquire(bytes)) return true;
-    const SystemClock clock;
-    const Duration deadline = clock.Monotonic() + wait;
-    absl::MutexLock lock(&mutex_);
-    waiting_.fetch_add(1);
-    bool got = false;
-    // The condition only looks: it may be evaluated by others, and often.
-    auto room = [this, bytes] { return HasRoom(used_.load(), bytes); };
-    while (!(got = TryAcquire(bytes)))
-      if (!AwaitUnlessInterrupted(mutex_, absl::Condition(&room), deadline - clock.Monotonic()))
-        break;
-    waiting_.fetch_sub(1);
-    return got;
+    return TryAcquire(bytes) ||
+           AwaitUntil([this, bytes] { return TryAcquire(bytes); }, bytes, wait);
   }
 
   // Waits for the same room without taking it.
   bool AwaitRoom(uint64_t bytes, Duration wait) {
-    if (HasRoom(used_.load(), bytes)) return true;
-    absl::MutexLock lock(&mutex_);
-    waiting_.fetch_add(1);
     auto room = [this, bytes] { return HasRoom(used_.load(), bytes); };
-    const bool came = AwaitUnlessInterrupted(mutex_, absl::Condition(&room), wait);
-    waiting_.fetch_sub(1);
-    return came;
+    return room() || AwaitUntil(room, bytes, wait);
   }
 
   void Release(uint64_t bytes) {
@@ -54,6 +38,26 @@ class QueueBudget {
   uint64_t used() const { return used_.load(std::memory_order_relaxed); }
 
  private:
+  // Asks `done` whenever there is room, until it says so. Somebody else may have
+  // taken the room that came: then the wait goes on.
+  template <class Done>
+  bool AwaitUntil(const Done& done, uint64_t bytes, Duration wait) {
+    const SystemClock clock;
+    const Duration deadline = clock.Monotonic() + wait;
+    absl::MutexLock lock(&mutex_);
+    waiting_.fetch_add(1);
+    // The condition only looks: it may be evaluated by others, and often.
+    auto room = [this, bytes] { return HasRoom(used_.load(), bytes); };
+    bool is_done = false;
+    while (!(is_done = done()) && InterruptionStatus().ok()) {
+      const Duration left = deadline - clock.Monotonic();
+      if (left <= Duration::zero()) break;
+      AwaitUnlessInterrupted(mutex_, absl::Condition(&room), left);
+    }
+    waiting_.fetch_sub(1);
+    return is_done;
+  }
+
   bool HasRoom(uint64_t used, uint64_t bytes) const { return used == 0 || used + bytes <= limit_; }
   bool TryAcquire(uint64_t bytes) {
     uint64_t used = used_.load(std::memory_order_relaxed);

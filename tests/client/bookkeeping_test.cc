@@ -8,6 +8,7 @@
 #include "client/file_status.h"
 #include "client/mutation_ids.h"
 #include "client/queue_budget.h"
+#include "common/interruption.h"
 
 namespace appendfs {
 namespace {
@@ -60,6 +61,29 @@ TEST(QueueBudget, ManyWaiters_NothingIsTakenTwice) {
       }
     });
   for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST(QueueBudget, RoomIsTakenByAnother_TheWaitGoesOn) {
+  QueueBudget budget(100);
+  std::atomic<int> refused = 0;
+  std::vector<std::thread> writers;
+  for (int writer = 0; writer < 4; ++writer)
+    writers.emplace_back([&] {
+      Interruption never;
+      InterruptionScope scope(&never);
+      for (int i = 0; i < 3000; ++i) {
+        if (!budget.AwaitRoom(60, std::chrono::seconds(60)) ||
+            !budget.Acquire(60, std::chrono::seconds(60))) {
+          ++refused;
+          continue;
+        }
+        std::this_thread::yield();
+        budget.Release(60);
+      }
+    });
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(refused, 0) << "there was room again long before the minute was over";
   EXPECT_EQ(budget.used(), 0u);
 }
 
