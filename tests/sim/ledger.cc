@@ -195,6 +195,7 @@ void Ledger::Extend(ChunkHandle handle, uint64_t length, ServerNode& from, const
   if (holders < kWriteQuorum)
     return Fail(handle, length, " bytes are ", why, " by ", from.host.name, ", and durable on ",
                 holders, " servers");
+  chunk.claimed = std::max(chunk.claimed, length);
   // Its own bytes, or anybody's who has them: they are compared one by one.
   std::vector<ServerNode*> holding = {&from};
   for (const auto& [server, replica] : chunk.replicas) holding.push_back(server);
@@ -319,7 +320,8 @@ void Ledger::Sealed(const v1::SealChunkOp& op) {
 bool Ledger::KnowsLess(InodeId inode) const {
   return std::any_of(chunks_.begin(), chunks_.end(), [&](const auto& entry) {
     const Chunk& chunk = entry.second;
-    return chunk.inode == inode && chunk.sealed > chunk.committed.size();
+    return chunk.inode == inode &&
+           std::max(chunk.claimed, chunk.sealed.value_or(0)) > chunk.committed.size();
   });
 }
 

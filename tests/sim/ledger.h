@@ -56,8 +56,9 @@ class Ledger {
   InodeId InodeOf(ChunkHandle handle) const;
   // The chunk that has this byte, if one has committed it.
   std::optional<Committed> Find(InodeId inode, uint64_t offset) const;
-  // A chunk of it was sealed while no holder was up to show its bytes: what
-  // they are, and so what is committed, is not known here yet.
+  // A chunk of it was sealed, or bytes of it committed, while no holder was up to
+  // show them (two may vote and die before the primary has synced its own): what
+  // they are is not known here yet.
   bool KnowsLess(InodeId inode) const;
 
  private:
@@ -79,8 +80,9 @@ class Ledger {
     InodeId inode;
     uint64_t base_offset = 0;
     std::string committed;
-    uint64_t parsed = 0;  // bytes handed to the history
-    Epoch epoch;          // in the master's log
+    uint64_t claimed = 0;  // durable on enough servers, and committed by a primary
+    uint64_t parsed = 0;   // bytes handed to the history
+    Epoch epoch;           // in the master's log
     std::optional<uint64_t> sealed;
     Epoch goes_on_in;  // older ones commit nothing past `goes_on_from`
     uint64_t goes_on_from = 0;
