@@ -51,7 +51,7 @@ void History::Answered(const RecordId& id, const absl::StatusOr<FileOffset>& out
   if (record.committed && *record.committed != offset)
     kernel.Fail(
         StrCat(Name(id), " is acknowledged at ", offset, " and committed at ", *record.committed));
-  if (!record.committed && !AnyHarmed() && !world_.ledger->KnowsLess(file.inode))
+  if (!record.committed && !AnyHarmed() && !world_.ledger->UnknownUntil(file.inode, end - 1))
     kernel.Fail(StrCat(Name(id), " is acknowledged at ", offset, " and not committed"));
   auto next = file.at.lower_bound(offset);
   if (next != file.at.end() && next->first < end)
@@ -173,10 +173,15 @@ void History::CheckCommitted(uint32_t number, uint64_t offset, std::string_view 
   if (AnyHarmed()) return;  // what only a harmed disk shows is not looked at
   while (!bytes.empty()) {
     auto committed = world_.ledger->Find(files_[number].inode, offset);
-    if (!committed && world_.ledger->KnowsLess(files_[number].inode)) return;
-    if (!committed)
+    if (!committed) {
+      if (const auto end = world_.ledger->UnknownUntil(files_[number].inode, offset)) {
+        bytes.remove_prefix(std::min<size_t>(*end - offset, bytes.size()));
+        offset = *end;
+        continue;
+      }
       return world_.kernel.Fail(StrCat(who, " sees byte ", offset, " of file ", number, " (inode=",
                                        files_[number].inode, "), which is not committed"));
+    }
     const std::string_view there = committed->bytes.substr(offset - committed->base_offset);
     const size_t both = std::min(there.size(), bytes.size());
     if (there.substr(0, both) != bytes.substr(0, both))

@@ -317,12 +317,14 @@ void Ledger::Sealed(const v1::SealChunkOp& op) {
       return Extend(handle, length, *server, "sealed");
 }
 
-bool Ledger::KnowsLess(InodeId inode) const {
-  return std::any_of(chunks_.begin(), chunks_.end(), [&](const auto& entry) {
-    const Chunk& chunk = entry.second;
-    return chunk.inode == inode &&
-           std::max(chunk.claimed, chunk.sealed.value_or(0)) > chunk.committed.size();
-  });
+std::optional<uint64_t> Ledger::UnknownUntil(InodeId inode, uint64_t offset) const {
+  for (const auto& [handle, chunk] : chunks_) {
+    const uint64_t end = chunk.base_offset + std::max(chunk.claimed, chunk.sealed.value_or(0));
+    if (chunk.inode == inode && offset >= chunk.base_offset + chunk.committed.size() &&
+        offset < end)
+      return end;
+  }
+  return std::nullopt;
 }
 
 InodeId Ledger::InodeOf(ChunkHandle handle) const {

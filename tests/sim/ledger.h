@@ -56,10 +56,10 @@ class Ledger {
   InodeId InodeOf(ChunkHandle handle) const;
   // The chunk that has this byte, if one has committed it.
   std::optional<Committed> Find(InodeId inode, uint64_t offset) const;
-  // A chunk of it was sealed, or bytes of it committed, while no holder was up to
-  // show them (two may vote and die before the primary has synced its own): what
-  // they are is not known here yet.
-  bool KnowsLess(InodeId inode) const;
+  // The end of the bytes at `offset` that were sealed, or committed, while no holder
+  // was up to show them (two may vote and die before the primary has synced its own):
+  // what they are is not known here yet. None: that byte is not such.
+  std::optional<uint64_t> UnknownUntil(InodeId inode, uint64_t offset) const;
 
  private:
   // The newest claim of one server, which stands while the server is down.
