@@ -52,6 +52,10 @@ ClientImpl::ClientImpl(ClientOptions options, std::unique_ptr<Executor> timers,
       [this](InodeId inode) -> std::shared_ptr<KnownSize> {
         std::shared_ptr<FileState> state = files_->Find(inode);
         return state == nullptr ? nullptr : state->known;
+      },
+      [this](InodeId inode) {
+        const MetaCache* kept = Believed();
+        return kept == nullptr ? std::nullopt : kept->FindEntry(inode);
       });
   AppenderOptions appending = ToAppenderOptions(options_, session_->chunk_bytes());
   appenders_.reset(new Appender::Shared{clock_, *timers_, *master_, *streams_, *session_,
@@ -209,8 +213,6 @@ absl::StatusOr<FileStatus> ClientImpl::Lookup(InodeId parent, std::string_view n
 }
 
 absl::StatusOr<FileStatus> ClientImpl::Stat(InodeId inode) {
-  if (const MetaCache* kept = Believed())
-    if (const auto entry = kept->FindEntry(inode)) return statuses_->Complete(*entry, Deadline());
   std::shared_ptr<FileState> state = files_->Find(inode);
   return statuses_->Get(inode, state == nullptr ? std::nullopt : state->reader->Tail(), Deadline());
 }
@@ -268,7 +270,8 @@ absl::StatusOr<Client::Made> ClientImpl::MakeNode(InodeId parent, std::string_vi
                                          : InodeId());
   AfterFailure(response.status());
   if (!response.ok()) return response.status();
-  if (kept_ && response->created()) kept_->Made(ticket, parent, name, response->entry());
+  if (kept_ && response->created())
+    kept_->Made(ticket, parent, name, response->entry(), response->after());
   APPENDFS_ASSIGN_OR_RETURN(FileStatus status, statuses_->Complete(response->entry(), Deadline()));
   return Made{status, response->created()};
 }
@@ -299,7 +302,8 @@ absl::Status ClientImpl::Remove(InodeId parent, std::string_view name, bool dire
   const MetaCache::Ticket ticket = Ticket();
   const auto response = Mutate(std::move(request), Deadline());
   AfterFailure(response.status());
-  if (kept_ && response.ok()) kept_->Removed(ticket, parent, name, InodeId(response->inode()));
+  if (kept_ && response.ok())
+    kept_->Removed(ticket, parent, name, InodeId(response->inode()), response->after());
   return response.status();
 }
 absl::Status ClientImpl::Unlink(InodeId parent, std::string_view name) {
@@ -323,7 +327,7 @@ absl::Status ClientImpl::Rename(InodeId parent, std::string_view name, InodeId n
   AfterFailure(response.status());
   if (kept_ && response.ok())
     kept_->Renamed(ticket, parent, name, new_parent, new_name, InodeId(response->inode()),
-                   InodeId(response->replaced_inode()), flags.exchange);
+                   InodeId(response->replaced_inode()), flags.exchange, response->after());
   return response.status();
 }
 

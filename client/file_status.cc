@@ -112,6 +112,7 @@ absl::StatusOr<FileStatus> StatusResolver::Finish(v1::Entry entry,
 absl::StatusOr<FileStatus> StatusResolver::Get(InodeId inode,
                                                const std::optional<v1::Chunk>& likely_tail,
                                                Duration deadline) {
+  if (const auto kept = kept_(inode)) return Complete(*kept, deadline);
   std::shared_ptr<Question> question;
   if (likely_tail) question = Ask(*likely_tail, deadline);
   APPENDFS_ASSIGN_OR_RETURN(v1::Entry entry, get_(inode, deadline));

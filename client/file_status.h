@@ -26,12 +26,19 @@ class StatusResolver {
   using GetEntry = std::function<absl::StatusOr<v1::Entry>(InodeId, Duration deadline)>;
   // What this client has seen of a file it has open; null for others.
   using FindKnown = std::function<std::shared_ptr<KnownSize>(InodeId)>;
+  // The entry, if it may be believed as it was last heard of.
+  using FindKept = std::function<std::optional<v1::Entry>(InodeId)>;
 
-  StatusResolver(ChunkClient& chunks, const Clock& clock, GetEntry get, FindKnown known)
-      : chunks_(chunks), clock_(clock), get_(std::move(get)), known_(std::move(known)) {}
+  StatusResolver(ChunkClient& chunks, const Clock& clock, GetEntry get, FindKnown known,
+                 FindKept kept)
+      : chunks_(chunks),
+        clock_(clock),
+        get_(std::move(get)),
+        known_(std::move(known)),
+        kept_(std::move(kept)) {}
 
-  // Asks the master; `likely_tail` is asked at the same time, to save a round
-  // trip if it is still the tail.
+  // Asks the master, unless it is kept; `likely_tail` is asked at the same time,
+  // to save a round trip if it is still the tail.
   absl::StatusOr<FileStatus> Get(InodeId inode, const std::optional<v1::Chunk>& likely_tail,
                                  Duration deadline);
   // Asks nobody: the size is the largest this client has seen.
@@ -53,6 +60,7 @@ class StatusResolver {
   const Clock& clock_;
   const GetEntry get_;
   const FindKnown known_;
+  const FindKept kept_;
 };
 
 }  // namespace appendfs

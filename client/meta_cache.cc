@@ -1,5 +1,6 @@
 #include "client/meta_cache.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/str_cat.h"
@@ -28,8 +29,8 @@ std::optional<v1::Entry> MetaCache::FindName(InodeId parent, std::string_view na
   auto named = directory->second.names.find(ToAbsl(name));
   if (named == directory->second.names.end())
     return directory->second.whole ? std::optional(v1::Entry()) : std::nullopt;
-  if (!named->second) return v1::Entry();
-  auto node = nodes_.find(named->second);
+  if (!named->second.inode) return v1::Entry();
+  auto node = nodes_.find(named->second.inode);
   if (node == nodes_.end() || !node->second.entry) return std::nullopt;
   return *node->second.entry;
 }
@@ -47,7 +48,7 @@ void MetaCache::KeepName(Ticket ticket, InodeId parent, std::string_view name,
   const InodeId inode(entry.attributes().inode());
   if (!Unchanged(ticket, parent) || !Unchanged(ticket, inode)) return;
   PutReadName(parent, name, inode);
-  PutEntry(entry);
+  PutReadEntry(entry);
 }
 
 void MetaCache::KeepAbsence(Ticket ticket, InodeId parent, std::string_view name) {
@@ -57,7 +58,7 @@ void MetaCache::KeepAbsence(Ticket ticket, InodeId parent, std::string_view name
 
 void MetaCache::KeepEntry(Ticket ticket, const v1::Entry& entry) {
   absl::MutexLock lock(&mutex_);
-  if (Unchanged(ticket, InodeId(entry.attributes().inode()))) PutEntry(entry);
+  if (Unchanged(ticket, InodeId(entry.attributes().inode()))) PutReadEntry(entry);
 }
 
 void MetaCache::KeepPage(Ticket ticket, InodeId directory, const v1::ReadDirectoryResponse& page,
@@ -67,44 +68,47 @@ void MetaCache::KeepPage(Ticket ticket, InodeId directory, const v1::ReadDirecto
   for (const v1::DirectoryEntry& listed : page.entries()) {
     const InodeId inode(listed.inode());
     PutReadName(directory, listed.name(), inode);
-    if (listed.has_entry() && Unchanged(ticket, inode)) PutEntry(listed.entry());
+    if (listed.has_entry() && Unchanged(ticket, inode)) PutReadEntry(listed.entry());
   }
   if (!whole || !Unchanged(ticket, directory)) return;
-  Node& node = nodes_[directory];
+  Node& node = NodeOf(directory);
   node.whole = true;
   node.read = ++changes_;
 }
 
-void MetaCache::Made(Ticket ticket, InodeId parent, std::string_view name, const v1::Entry& entry) {
+void MetaCache::Made(Ticket ticket, InodeId parent, std::string_view name, const v1::Entry& entry,
+                     const v1::AfterChange& after) {
   absl::MutexLock lock(&mutex_);
   const InodeId inode(entry.attributes().inode());
-  if (OwnChange(ticket, parent) != nullptr) PutName(parent, name, inode);
+  if (OwnChange(ticket, parent, after) != nullptr) PutName(parent, name, {inode, after.index()});
   if (!Unchanged(ticket, inode)) return;
   PutEntry(entry);
-  if (entry.attributes().type() == v1::DIRECTORY) nodes_[inode].whole = true;
+  if (entry.attributes().type() == v1::DIRECTORY) NodeOf(inode).whole = true;
 }
 
-void MetaCache::Removed(Ticket ticket, InodeId parent, std::string_view name, InodeId inode) {
+void MetaCache::Removed(Ticket ticket, InodeId parent, std::string_view name, InodeId inode,
+                        const v1::AfterChange& after) {
   absl::MutexLock lock(&mutex_);
-  if (OwnChange(ticket, parent) != nullptr) PutName(parent, name, InodeId());
-  Change(inode);
+  if (OwnChange(ticket, parent, after) != nullptr)
+    PutName(parent, name, {InodeId(), after.index()});
+  ForgetChanged(inode);
 }
 
 void MetaCache::Renamed(Ticket ticket, InodeId from, std::string_view name, InodeId to,
-                        std::string_view new_name, InodeId inode, InodeId replaced,
-                        bool exchanged) {
+                        std::string_view new_name, InodeId inode, InodeId replaced, bool exchanged,
+                        const v1::AfterChange& after) {
   absl::MutexLock lock(&mutex_);
   if (inode == replaced) {  // two names of one file: both stay
-    for (InodeId changed : {from, to, inode}) Change(changed);
+    for (InodeId same : {from, to, inode}) Change(same);
     return;
   }
-  const bool source = OwnChange(ticket, from) != nullptr;
+  const bool source = OwnChange(ticket, from, after) != nullptr;
   // In one directory it is one change.
-  const bool target = from == to ? source : OwnChange(ticket, to) != nullptr;
-  if (source) PutName(from, name, exchanged ? replaced : InodeId());
-  if (target) PutName(to, new_name, inode);
-  Change(inode);
-  if (replaced) Change(replaced);
+  const bool target = from == to ? source : OwnChange(ticket, to, after) != nullptr;
+  if (source) PutName(from, name, {exchanged ? replaced : InodeId(), after.index()});
+  if (target) PutName(to, new_name, {inode, after.index()});
+  OwnChange(ticket, inode, after);
+  if (replaced) ForgetChanged(replaced);
 }
 
 bool MetaCache::KeepsEntry(Ticket since, InodeId inode) const {
@@ -119,7 +123,7 @@ bool MetaCache::KeepsName(Ticket since, InodeId parent, std::string_view name,
   auto directory = nodes_.find(parent);
   if (directory == nodes_.end() || !Unchanged(since, parent)) return false;
   auto named = directory->second.names.find(ToAbsl(name));
-  return named != directory->second.names.end() && named->second == inode;
+  return named != directory->second.names.end() && named->second.inode == inode;
 }
 
 void MetaCache::SetBorrower(Client::Borrower* borrower) {
@@ -160,6 +164,11 @@ bool MetaCache::Unchanged(Ticket ticket, InodeId inode) const {
 }
 
 void MetaCache::Change(InodeId inode) {
+  told_[inode.value() % kShards] = changes_ + 1;
+  ForgetChanged(inode);
+}
+
+void MetaCache::ForgetChanged(InodeId inode) {
   changed_[inode.value() % kShards] = ++changes_;
   Drop(inode);
 }
@@ -177,40 +186,64 @@ void MetaCache::DropAll() {
   names_ = 0;
 }
 
+MetaCache::Node& MetaCache::NodeOf(InodeId inode) {
+  auto [node, made] = nodes_.try_emplace(inode);
+  if (made) node->second.since = ++changes_;
+  return node->second;
+}
+
 void MetaCache::PutEntry(const v1::Entry& entry) {
   const InodeId inode(entry.attributes().inode());
   if (IsStill(entry)) {
     if (nodes_.size() >= kMostNames) DropAll();
-    nodes_[inode].entry = entry;
+    NodeOf(inode).entry = entry;
   } else if (auto node = nodes_.find(inode); node != nodes_.end()) {
     node->second.entry.reset();
   }
 }
 
-void MetaCache::PutName(InodeId parent, std::string_view name, InodeId inode) {
+void MetaCache::PutReadEntry(const v1::Entry& entry) {
+  PutEntry(entry);
+  if (auto node = nodes_.find(InodeId(entry.attributes().inode())); node != nodes_.end())
+    node->second.entry_read = ++changes_;
+}
+
+void MetaCache::PutName(InodeId parent, std::string_view name, const Name& meaning) {
   if (names_ >= kMostNames) DropAll();
-  if (nodes_[parent].names.insert_or_assign(std::string(name), inode).second) ++names_;
+  auto [known, added] = NodeOf(parent).names.try_emplace(std::string(name), meaning);
+  if (added) ++names_;
+  if (meaning.index == 0 || meaning.index > known->second.index) known->second = meaning;
 }
 
 void MetaCache::PutReadName(InodeId parent, std::string_view name, InodeId inode) {
-  PutName(parent, name, inode);
-  nodes_[parent].read = ++changes_;
+  PutName(parent, name, {inode});
+  NodeOf(parent).read = ++changes_;
 }
 
 // The answer may have been held up on its way until others had heard of the
-// change. What was read meanwhile may be newer, and of a change between the two
-// nothing was said if the directory was not watched yet.
-MetaCache::Node* MetaCache::OwnChange(Ticket ticket, InodeId directory) {
-  const bool unchanged = Unchanged(ticket, directory);
-  changed_[directory.value() % kShards] = ++changes_;
-  auto node = nodes_.find(directory);
-  if (node == nodes_.end()) return nullptr;
-  if (!unchanged || node->second.read > ticket.drawn) {
-    Drop(directory);
+// change, and come after that of a later one. What was read meanwhile may be
+// newer, and of a change between the two nothing was said if the inode was not
+// watched yet. Among this client's own changes the index tells which is newer.
+MetaCache::Node* MetaCache::OwnChange(Ticket ticket, InodeId inode, const v1::AfterChange& after) {
+  const size_t shard = inode.value() % kShards;
+  const bool told = std::max(all_changed_, told_[shard]) > ticket.drawn;
+  changed_[shard] = ++changes_;
+  auto found = nodes_.find(inode);
+  if (found == nodes_.end()) return nullptr;
+  Node& node = found->second;
+  if (told || node.since > ticket.drawn || node.read > ticket.drawn || after.index() == 0) {
+    Drop(inode);
     return nullptr;
   }
-  node->second.entry.reset();  // its times have changed
-  return &node->second;
+  if (node.entry && node.entry_index > after.index()) return &node;
+  node.entry.reset();  // its times have changed
+  if (node.entry_read > ticket.drawn) return &node;
+  for (const v1::Entry& entry : after.entries())
+    if (InodeId(entry.attributes().inode()) == inode && IsStill(entry)) {
+      node.entry = entry;
+      node.entry_index = after.index();
+    }
+  return &node;
 }
 
 }  // namespace appendfs

@@ -2,10 +2,12 @@
 
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "common/planted.h"
 #include "master/namespace/mutations.h"
 #include "master/namespace/operation.h"
+#include "master/namespace/reads.h"
 #include "master/overlay.h"
 
 namespace appendfs {
@@ -38,6 +40,20 @@ absl::Status Dispatch(Operation& operation) {
   return MakeError(v1::INVALID, "an operation this master does not know");
 }
 
+// Who makes or removes a name asks for its directory next.
+std::vector<InodeId> ChangedBesides(const v1::MetaOp& op, const v1::MetaResult& result) {
+  switch (op.op_case()) {
+    case v1::MetaOp::kMakeNode: return {InodeId(op.make_node().parent())};
+    case v1::MetaOp::kUnlink: return {InodeId(op.unlink().parent())};
+    case v1::MetaOp::kRename: {
+      const InodeId from(op.rename().parent()), to(op.rename().new_parent());
+      const InodeId renamed(result.rename().inode());
+      return from == to ? std::vector{from, renamed} : std::vector{from, to, renamed};
+    }
+    default: return {};
+  }
+}
+
 absl::Status ApplyOnce(const v1::MetaOp& op, Overlay& tables, v1::MetaResult& result) {
   const v1::MutationId* mutation = MutationOf(op);
   if (mutation) {
@@ -49,7 +65,11 @@ absl::Status ApplyOnce(const v1::MetaOp& op, Overlay& tables, v1::MetaResult& re
   }
   Operation operation{op, tables, result};
   APPENDFS_RETURN_IF_ERROR(Dispatch(operation));
-  if (mutation && !tables.empty()) return KeepResult(tables, *mutation, result);
+  if (!mutation || tables.empty()) return absl::OkStatus();
+  APPENDFS_RETURN_IF_ERROR(KeepResult(tables, *mutation, result));
+  for (InodeId inode : ChangedBesides(op, result)) {
+    APPENDFS_ASSIGN_OR_RETURN(*result.add_changed(), GetEntry(tables, inode));
+  }
   return absl::OkStatus();
 }
 

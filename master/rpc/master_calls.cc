@@ -170,6 +170,16 @@ void MasterCalls::Mutate(v1::MetaOp op, const v1::MutationId& mutation, Take tak
   });
 }
 
+// The answer to a change of names, with what it changed.
+template <class Response>
+Response MasterCalls::TakeNames(v1::MetaResult& result, Response& response) const {
+  if (result.changed().empty()) return std::move(response);
+  response.mutable_after()->set_index(result.index());
+  response.mutable_after()->mutable_entries()->Swap(result.mutable_changed());
+  for (v1::Entry& entry : *response.mutable_after()->mutable_entries()) FillTail(entry);
+  return std::move(response);
+}
+
 void MasterCalls::SetAttributes(const v1::SetAttributesRequest& request, Reply<v1::Entry> reply) {
   v1::MetaOp op;
   *op.mutable_set_attributes() = request;
@@ -185,7 +195,7 @@ void MasterCalls::MakeNode(const v1::MakeNodeRequest& request, Reply<v1::MakeNod
   *op.mutable_make_node() = request;
   auto take = [this](v1::MetaResult& result) {
     FillTail(*result.mutable_make_node()->mutable_entry());
-    return std::move(*result.mutable_make_node());
+    return TakeNames(result, *result.mutable_make_node());
   };
   Mutate<v1::MakeNodeResponse>(std::move(op), request.mutation(), take, std::move(reply));
 }
@@ -203,14 +213,18 @@ void MasterCalls::Link(const v1::LinkRequest& request, Reply<v1::Entry> reply) {
 void MasterCalls::Unlink(const v1::UnlinkRequest& request, Reply<v1::UnlinkResponse> reply) {
   v1::MetaOp op;
   *op.mutable_unlink() = request;
-  auto take = [](v1::MetaResult& result) { return std::move(*result.mutable_unlink()); };
+  auto take = [this](v1::MetaResult& result) {
+    return TakeNames(result, *result.mutable_unlink());
+  };
   Mutate<v1::UnlinkResponse>(std::move(op), request.mutation(), take, std::move(reply));
 }
 
 void MasterCalls::Rename(const v1::RenameRequest& request, Reply<v1::RenameResponse> reply) {
   v1::MetaOp op;
   *op.mutable_rename() = request;
-  auto take = [](v1::MetaResult& result) { return std::move(*result.mutable_rename()); };
+  auto take = [this](v1::MetaResult& result) {
+    return TakeNames(result, *result.mutable_rename());
+  };
   Mutate<v1::RenameResponse>(std::move(op), request.mutation(), take, std::move(reply));
 }
 

@@ -52,6 +52,8 @@ class MasterCalls {
  private:
   absl::Status CheckSession(uint64_t client) const;
   void FillTail(v1::Entry& entry) const;
+  template <class Response>
+  Response TakeNames(v1::MetaResult& result, Response& response) const;
   absl::StatusOr<v1::FilePlan> ReadPlan(InodeId inode, uint32_t from_index) const;
   // Sends a mutation through the log; `take` makes the answer of its result.
   template <class Response, class Take>

@@ -29,7 +29,7 @@ constexpr uint64_t kDirectories = 2;
 
 // Rules that a client must keep; each is broken in a run of its own, to see
 // that the run notices.
-enum class Broken { kNothing, kAnswerToNobody, kRefused, kTicket, kLost };
+enum class Broken { kNothing, kAnswerToNobody, kRefused, kTicket, kLost, kOrder };
 
 enum class Kind { kLookup, kStat, kList, kMake, kRemove, kRename, kSetMode, kOpenTail };
 bool IsChange(Kind kind) { return kind >= Kind::kMake; }
@@ -48,7 +48,8 @@ struct Answer {
   v1::Entry entry;
   v1::ReadDirectoryResponse page;
   InodeId inode, replaced;
-  uint64_t index = 0;  // of the change
+  uint64_t index = 0;     // of the change
+  v1::AfterChange after;  // nothing in a repetition
 };
 struct ToClient {
   std::optional<WatchTable::Telling> telling;
@@ -209,8 +210,10 @@ class Model {
   void Return(Node& node) {
     if (node.waiters.empty()) return;
     auto waiter = node.waiters.begin() + static_cast<long>(random_() % node.waiters.size());
-    const auto [call, answer] = std::move(*waiter);
+    auto [call, answer] = std::move(*waiter);
     node.waiters.erase(waiter);
+    if (broken_ == Broken::kOrder && answer.after.index() > 0)
+      answer.after.set_index(++last_returned_);
     MetaCache& cache = node.cache;
     const auto ticket = broken_ == Broken::kTicket ? cache.Draw() : call.ticket;
     if (IsChange(call.kind) && answer.ok && answer.index > 0)
@@ -228,15 +231,15 @@ class Model {
         break;
       case Kind::kList: cache.KeepPage(ticket, call.parent, answer.page, /*whole=*/true); break;
       case Kind::kMake:
-        if (answer.ok) cache.Made(ticket, call.parent, call.name, answer.entry);
+        if (answer.ok) cache.Made(ticket, call.parent, call.name, answer.entry, answer.after);
         break;
       case Kind::kRemove:
-        if (answer.ok) cache.Removed(ticket, call.parent, call.name, answer.inode);
+        if (answer.ok) cache.Removed(ticket, call.parent, call.name, answer.inode, answer.after);
         break;
       case Kind::kRename:
         if (answer.ok)
           cache.Renamed(ticket, call.parent, call.name, call.inode, call.new_name, answer.inode,
-                        answer.replaced, false);
+                        answer.replaced, false, answer.after);
         break;
       case Kind::kSetMode:
         if (answer.ok) cache.OnOwnChange({call.inode});
@@ -343,6 +346,7 @@ class Model {
     if (first) result->second = Apply(proposal.call);
     const bool watched = proposal.answer.watched;
     proposal.answer = result->second;
+    result->second.after.Clear();
     proposal.answer.id = proposal.call.id;
     proposal.answer.watched = watched;
     committed_.push_back(std::move(proposal));
@@ -407,6 +411,7 @@ class Model {
     ++index_;
     Answer answer;
     answer.index = index_;
+    answer.after.set_index(index_);
     History& name = names_[{call.parent, call.name}];
     const InodeId inode(name.now());
     switch (call.kind) {
@@ -416,6 +421,7 @@ class Model {
         Set(modes_[InodeId(name.now())], index_);
         Set(modes_[call.parent], index_);
         answer.entry = EntryOf(InodeId(name.now()));
+        *answer.after.add_entries() = EntryOf(call.parent);
         break;
       case Kind::kRemove:
         if (!(answer.ok = bool(inode))) break;
@@ -423,6 +429,7 @@ class Model {
         Set(modes_[inode], index_);
         Set(modes_[call.parent], index_);
         answer.inode = inode;
+        *answer.after.add_entries() = EntryOf(call.parent);
         break;
       case Kind::kRename: {
         History& target = names_[{call.inode, call.new_name}];
@@ -431,7 +438,10 @@ class Model {
         answer.replaced = InodeId(target.now());
         Set(name, 0);
         Set(target, inode.value());
-        for (InodeId changed : {inode, call.parent, call.inode}) Set(modes_[changed], index_);
+        for (InodeId changed : {inode, call.parent, call.inode}) {
+          Set(modes_[changed], index_);
+          *answer.after.add_entries() = EntryOf(changed);
+        }
         if (answer.replaced) Set(modes_[answer.replaced], index_);
         break;
       }
@@ -486,6 +496,7 @@ class Model {
   WatchTable table_{kLease, Duration::zero()};
   Node nodes_[kClients];
   uint64_t last_id_ = 0, last_mutation_ = 0, last_inode_ = 0, index_ = 0;
+  uint64_t last_returned_ = 0;
   std::map<Key, History> names_;
   std::map<InodeId, History> modes_;
   std::map<InodeId, bool> open_;
@@ -524,7 +535,7 @@ TEST_P(MetaCacheModelBroken, ARuleIsNotKept_IsNoticed) {
 
 INSTANTIATE_TEST_SUITE_P(Rules, MetaCacheModelBroken,
                          ::testing::Values(Broken::kAnswerToNobody, Broken::kRefused,
-                                           Broken::kTicket, Broken::kLost));
+                                           Broken::kTicket, Broken::kLost, Broken::kOrder));
 
 }  // namespace
 }  // namespace appendfs

@@ -148,6 +148,13 @@ TEST_F(MasterCallsTest, Mutations_Answer_ShowInReads) {
   absl::StatusOr<v1::RenameResponse> renamed =
       Wait<v1::RenameResponse>([&](auto reply) { calls_.Rename(rename, std::move(reply)); });
   EXPECT_EQ(renamed->inode(), file);
+  EXPECT_GT(renamed->after().index(), 0u);
+  ASSERT_EQ(renamed->after().entries_size(), 2);  // one parent, and what was renamed
+  EXPECT_EQ(renamed->after().entries(0).attributes().inode(), 1u);
+  EXPECT_EQ(renamed->after().entries(1).tail().replicas(0).address(), "server-1");
+  renamed = Wait<v1::RenameResponse>([&](auto reply) { calls_.Rename(rename, std::move(reply)); });
+  EXPECT_EQ(renamed->inode(), file);
+  EXPECT_FALSE(renamed->has_after());
 
   v1::ReadDirectoryRequest read;
   read.set_client_id(client_);

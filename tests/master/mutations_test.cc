@@ -8,6 +8,9 @@ TEST(Mutation, SentAgain_GetsItsFirstAnswer_AndChangesNothing) {
   v1::MetaOp make = ns.MakeOp(kRoot, "f");
   v1::MetaResult first = ns.Run(make);
   v1::MetaResult again = ns.Run(make);
+  ASSERT_EQ(first.changed_size(), 1);  // the directory, as it was then
+  EXPECT_EQ(first.changed(0).attributes().sealed_bytes(), 1u);
+  first.clear_changed();
   EXPECT_EQ(again.SerializeAsString(), first.SerializeAsString());
 
   v1::MetaOp rename = ns.RenameOp(kRoot, "f", kRoot, "g");

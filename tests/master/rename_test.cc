@@ -28,6 +28,10 @@ TEST_F(RenameTest, File_ToFreeName_Moves) {
   for (uint64_t parent : {left_, right_}) EXPECT_EQ(ns_.AttributesOf(parent).mtime_ns(), ns_.now());
   EXPECT_EQ(ns_.AttributesOf(left_).sealed_bytes(), 0u);
   EXPECT_EQ(ns_.AttributesOf(right_).sealed_bytes(), 1u);
+  ASSERT_EQ(result.changed_size(), 3);  // told as they are now
+  for (const v1::Entry& told : result.changed())
+    EXPECT_EQ(told.attributes().SerializeAsString(),
+              ns_.AttributesOf(told.attributes().inode()).SerializeAsString());
 }
 
 TEST_F(RenameTest, File_WithinOneDirectory_KeepsItsCount) {
