@@ -31,7 +31,7 @@ bool IsAway(const absl::Status& status) {
 using Question = v1::MasterCall;
 using Answer = v1::MasterAnswer;
 
-class LinkMasterClient final : public MasterClient, CallsToMaster::Listener {
+class LinkMasterClient final : public MasterClient, MasterNews::Listener {
  public:
   LinkMasterClient(std::string addresses, Executor& timers, const Clock& clock) : clock_(clock) {
     for (absl::string_view part : absl::StrSplit(ToAbsl(addresses), ',', absl::SkipWhitespace()))
@@ -88,11 +88,11 @@ class LinkMasterClient final : public MasterClient, CallsToMaster::Listener {
   bool Watch(Watcher& watcher) override {
     if (peers_.size() != 1) return false;
     watcher_ = &watcher;
-    peers_[0]->Listen(this);
+    peers_[0]->news().Listen(this);
     return true;
   }
   Duration BelievedUntil() const override {
-    return watcher_ == nullptr ? Duration::zero() : peers_[0]->believed_until();
+    return watcher_ == nullptr ? Duration::zero() : peers_[0]->news().believed_until();
   }
   bool Believes() const override { return clock_.Monotonic() < BelievedUntil(); }
 
@@ -102,7 +102,7 @@ class LinkMasterClient final : public MasterClient, CallsToMaster::Listener {
   }
 
  private:
-  // CallsToMaster::Listener
+  // MasterNews::Listener
   void OnChanged(const v1::Changed& changed, Heard heard) override {
     std::vector<InodeId> inodes;
     for (uint64_t inode : changed.inodes()) inodes.emplace_back(inode);

@@ -1,7 +1,6 @@
 #include "common/link/call_link.h"
 
 #include <algorithm>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -41,17 +40,12 @@ class BasicCallLink<Calls>::Stream final : public FrameLink::Owner,
     if (header.has_refusal()) return FromProto(header.refusal());
     if (header.has_version())
       return CheckProtocol(header.version(), StrCat(Calls::kPeer, " ", owner_->address_));
-    if constexpr (std::is_same_v<Calls, CallsToMaster>) {
-      if (header.has_changed()) {
-        owner_->OnChanged(header.changed(),
-                          [self = this->shared_from_this(), number = header.changed().number()] {
-                            v1::MasterCall heard;
-                            heard.set_heard(number);
-                            self->Add(std::move(heard));
-                            self->WriteNext();
-                          });
-        return absl::OkStatus();
-      }
+    if (Calls::News::IsNews(header)) {
+      owner_->news_.OnNews(header, [self = this->shared_from_this()](typename Calls::Call call) {
+        self->Add(std::move(call));
+        self->WriteNext();
+      });
+      return absl::OkStatus();
     }
     owner_->OnAnswer({std::move(header), frame.payload});
     return absl::OkStatus();
@@ -104,18 +98,8 @@ void BasicCallLink<Calls>::OnAnswer(Answer answer) {
     absl::MutexLock lock(&mutex_);
     heard_ = clock_.Monotonic();
     call = pending_.extract(answer.header.id());
-    if constexpr (std::is_same_v<Calls, CallsToMaster>) {
-      if (!call.empty() && answer.header.watched_ms() > 0) {
-        const Duration until =
-            call.mapped().sent + std::chrono::milliseconds(answer.header.watched_ms());
-        believed_until_.store(std::max(believed_until_.load(), until.count()));
-      }
-    }
   }
-  if constexpr (std::is_same_v<Calls, CallsToMaster>) {
-    if (listener_ != nullptr && call.empty()) listener_->OnAnswerToNobody();
-    if (listener_ != nullptr && answer.header.watched_ms() == 0) listener_->OnRefused();
-  }
+  news_.OnAnswer(answer.header, call.empty() ? std::nullopt : std::optional(call.mapped().sent));
   if (call.empty()) return;  // answered too late
   if (answer.header.has_error())
     std::move(call.mapped().done)(FromProto(answer.header.error()));
@@ -124,21 +108,12 @@ void BasicCallLink<Calls>::OnAnswer(Answer answer) {
 }
 
 template <class Calls>
-void BasicCallLink<Calls>::OnChanged(const v1::Changed& changed,
-                                     CallsToMaster::Listener::Heard heard) {
-  if (listener_ == nullptr) return std::move(heard)();
-  listener_->OnChanged(changed, std::move(heard));
-}
-
-template <class Calls>
 void BasicCallLink<Calls>::OnEnded(const Stream* stream, const absl::Status& why) {
   PendingCalls ended;
   {
     absl::MutexLock lock(&mutex_);
     if (stream_.get() != stream) return;
-    // Nothing can come over the next connection before it is lost what came over this one.
-    believed_until_.store(0);
-    if (listener_ != nullptr) listener_->OnLost();
+    news_.OnBroken();
     stream_.reset();
     ended.swap(pending_);
   }
@@ -195,7 +170,7 @@ void BasicCallLink<Calls>::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopped_ = true;
-    believed_until_.store(0);
+    news_.OnStopped();
     stream.swap(stream_);
     ended.swap(pending_);
   }

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -14,37 +14,33 @@
 #include "common/clock.h"
 #include "common/executor.h"
 #include "common/link/frame_link.h"
+#include "common/link/master_news.h"
 #include "proto/chunkserver.pb.h"
 #include "proto/master_calls.pb.h"
 
 namespace appendfs {
 
-// What may be asked over a link: a question that carries an id, and what answers it.
+// What may be asked over a link: a question that carries an id, and what answers
+// it; and what else the other side says (MasterNews).
+struct NoNews {
+  static constexpr bool IsNews(const v1::DataAnswer&) { return false; }
+  template <class Send>
+  void OnNews(const v1::DataAnswer&, Send) {}
+  void OnAnswer(const v1::DataAnswer&, std::optional<Duration>) {}
+  void OnBroken() {}
+  void OnStopped() {}
+};
 struct DataCalls {
   using Call = v1::DataCall;
   using Answer = v1::DataAnswer;
+  using News = NoNews;
   static constexpr LinkKind kKind = LinkKind::kCalls;
   static constexpr const char* kPeer = "chunkserver";
 };
 struct CallsToMaster {
-  // What the master says unasked. On the link's thread; must not block.
-  class Listener {
-   public:
-    virtual ~Listener() = default;
-    // Said before any answer that comes later. The master waits for `heard`, which may be
-    // called from any thread, in the order of the changes.
-    using Heard = absl::AnyInvocable<void() &&>;
-    virtual void OnChanged(const v1::Changed& changed, Heard heard) = 0;
-    // The answer that comes next is not watched.
-    virtual void OnRefused() = 0;
-    // Nobody waits for this answer any more. It may be that of a change, of
-    // which nothing else is said to the client that made it.
-    virtual void OnAnswerToNobody() = 0;
-    // The connection is gone, and what was watched over it.
-    virtual void OnLost() = 0;
-  };
   using Call = v1::MasterCall;
   using Answer = v1::MasterAnswer;
+  using News = MasterNews;
   static constexpr LinkKind kKind = LinkKind::kMaster;
   static constexpr const char* kPeer = "master";
 };
@@ -82,11 +78,7 @@ class BasicCallLink : public std::enable_shared_from_this<BasicCallLink<Calls>> 
   // Ends all calls, UNREACHABLE; later ones too.
   void Stop();
 
-  // To a master only. Before the first call; `listener` outlives Stop.
-  void Listen(CallsToMaster::Listener* listener) { listener_ = listener; }
-  // Until when (Clock::Monotonic) what is watched over the present connection
-  // may be believed.
-  Duration believed_until() const { return Duration(believed_until_.load()); }
+  typename Calls::News& news() { return news_; }
 
  private:
   class Stream;
@@ -98,7 +90,6 @@ class BasicCallLink : public std::enable_shared_from_this<BasicCallLink<Calls>> 
   using PendingCalls = absl::flat_hash_map<uint64_t, Pending>;
 
   void OnAnswer(Answer answer);
-  void OnChanged(const v1::Changed& changed, CallsToMaster::Listener::Heard heard);
   void OnEnded(const Stream* stream, const absl::Status& why);
   void Watch(Duration deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ExpireDue(Duration watched);
@@ -108,9 +99,8 @@ class BasicCallLink : public std::enable_shared_from_this<BasicCallLink<Calls>> 
   const Clock& clock_;
   const std::string address_;
   const std::string cluster_uuid_;
-  CallsToMaster::Listener* listener_ = nullptr;
+  typename Calls::News news_;
 
-  std::atomic<int64_t> believed_until_{0};
   absl::Mutex mutex_;
   std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mutex_);  // null: none now
   PendingCalls pending_ ABSL_GUARDED_BY(mutex_);

@@ -149,7 +149,7 @@ TEST_F(ClientStreamTest, ClientThatIsGone_LeavesItsAnswersBehind) {
 }
 
 // What a link is told, in its order.
-class Hearer final : public CallsToMaster::Listener {
+class Hearer final : public MasterNews::Listener {
  public:
   void OnChanged(const v1::Changed& changed, Heard heard) override {
     {
@@ -173,7 +173,7 @@ class Hearer final : public CallsToMaster::Listener {
 
 class WatchedStreamTest : public ClientStreamTest {
  protected:
-  WatchedStreamTest() { other_->Listen(&hearer_); }
+  WatchedStreamTest() { other_->news().Listen(&hearer_); }
   ~WatchedStreamTest() override { other_->Stop(); }
 
   v1::MasterAnswer Ask(v1::MasterCall call) {
