@@ -118,6 +118,7 @@ def test_mount_that_stands_still_holds_nobody_up_for_long_and_sees_the_change(cl
 def test_attributes_are_never_older_than_the_last_change_though_both_mounts_list(here):
     """The kernel keeps what a listing shows; what was changed and returned is seen."""
     count, done, failures = 400, [0], []
+    older = {}  # what was seen, by the change that should have been
     for i in range(20):
         (here.m / f"f{i}").touch()
 
@@ -129,14 +130,10 @@ def test_attributes_are_never_older_than_the_last_change_though_both_mounts_list
             failures.append(failure)
 
     def look():
-        # A stat while another thread takes in new attributes may show those before, by the
-        # kernel's own doing: it reads without a lock. The one after it may not.
-        for _ in range(3):
-            at_least = done[0]
-            status = os.stat(here.m2 / "f0")
-            if status.st_mtime_ns >= at_least * 1000:
-                return
-        raise AssertionError(f"{status.st_mtime_ns} after {at_least}, three times in a row")
+        at_least = done[0]
+        seen = os.stat(here.m2 / "f0").st_mtime_ns // 1000
+        if seen < at_least:
+            older[at_least] = seen
 
     def listing(mount):
         for entry in os.scandir(mount):
@@ -152,6 +149,10 @@ def test_attributes_are_never_older_than_the_last_change_though_both_mounts_list
     for thread in threads:
         thread.join()
     assert not failures, failures
+    # A stat while another thread takes in new attributes may show those before, by the
+    # kernel's own doing: it reads without a lock. That is one moment in many thousands; what
+    # it was not made to forget is seen after dozens of changes.
+    assert len(older) <= 2, older
 
 
 def test_two_mounts_rename_and_list_one_directory(here):
