@@ -122,15 +122,24 @@ class CountingWatcher final : public MasterClient::Watcher {
     std::move(heard)();
   }
   void OnRefused() override { ++refused; }
-  void OnLost() override { ++lost; }
-  // Waits.
-  bool IsLost() const {
-    const auto bound = std::chrono::steady_clock::now() + seconds(30);
-    while (lost == 0 && std::chrono::steady_clock::now() < bound)
-      std::this_thread::sleep_for(milliseconds(1));
-    return lost > 0;
+  void OnLost() override {
+    absl::MutexLock lock(&mutex_);
+    lost_ = true;
   }
-  std::atomic<int> refused = 0, lost = 0;
+  bool lost() const {
+    absl::MutexLock lock(&mutex_);
+    return lost_;
+  }
+  // Waits, with a bound.
+  bool IsLost() const {
+    absl::MutexLock lock(&mutex_);
+    return mutex_.AwaitWithTimeout(absl::Condition(&lost_), absl::Seconds(30));
+  }
+  std::atomic<int> refused = 0;
+
+ private:
+  mutable absl::Mutex mutex_;
+  bool lost_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 // It is the answer to the first attempt, and what it tells may have changed since.
@@ -189,7 +198,7 @@ TEST_F(MasterClientTest, AnswerToAnInterruptedCall_DropsWhatWasKept) {
   asked.WaitForNotification();
   interruption.Fire(MakeError(v1::INTERRUPTED, "a signal"));
   caller.join();
-  EXPECT_EQ(watcher.lost, 0);
+  EXPECT_FALSE(watcher.lost());
   given_up.Notify();
   EXPECT_TRUE(watcher.IsLost());
   client->Stop();
